@@ -5,6 +5,8 @@ Nothing heavy is imported here: each test file pays only for what it uses itself
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 RERUNS_ALLOWED = 3
 # The longest of a parallel run begin first, so that no process works alone at its end.
 BEGIN_FIRST = ("acceptance", "e2e", "browser", "server")
+
+NICE = 10  # a tenth of the processor beside a process that is not nice
+PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23  # of Linux: prctl.h, capability.h
 
 
 # ---------------------------------------------------------------------------------------- servers
@@ -79,6 +84,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # alone, tests run in the order in which one looks for them
         items.sort(key=_turn)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In a parallel run, all that is not marked clock leaves the processor to what is.
+
+    Else a service whose messages must come in time gets as little of it as the servers and
+    browsers of the other processes leave.
+    """
+    marked = item.get_closest_marker("clock") is not None
+    if hasattr(item.config, "workerinput") and not marked and os.nice(0) < NICE:
+        os.nice(NICE)
+        if sys.platform == "linux":
+            # Chromium, run as root, would give itself more of it than anybody else has.
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_NICE, 0, 0, 0)
 
 
 def _turn(item: pytest.Item) -> tuple[bool, int]:

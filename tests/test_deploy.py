@@ -76,6 +76,7 @@ RULED = {
     "amproxy_destinations_hanging",
     "amproxy_loop_stall_seconds",
     "amproxy_source_clock_behind_seconds",
+    "amproxy_template_failures_total",
 }
 
 
@@ -228,6 +229,14 @@ FIRES = {
     "AmproxyDestinationHangs": ('amproxy_destinations_hanging{channel="telegram"}', "2x30"),
     "AmproxyConnectionsFull": ('amproxy_connections_cut_total{reason="evicted"}', "_x28 5 9"),
     "AmproxyUndeliverable": ("amproxy_config_undeliverable", "1x30"),
+    "AmproxyTemplatesFailing": (
+        'amproxy_template_failures_total{channel="slack",receiver="r"}',
+        "_x28 1 1",
+    ),
+    "AmproxyEventsLost": (
+        'alertmanager_event_output_drops_total{output="file:audit"}',
+        "_x28 1 1",
+    ),
     "AmproxyPersonUnreachable": ('amproxy_user_reachable{user="u"}', HEALTHY),
     "AmproxyCalendarTrouble": ('amproxy_calendar_trouble{schedule="s"}', "1x30"),
     "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
@@ -288,6 +297,8 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
         'amproxy_connections_cut_total{reason="full"}': "3x90",
         'amproxy_connections_cut_total{reason="headers_time"}': "0+1x90",
         "amproxy_config_undeliverable": "0x90",
+        'amproxy_template_failures_total{channel="slack",receiver="r"}': "0x5 2x85",
+        'alertmanager_event_output_drops_total{output="file:audit"}': "0x5 2x85",
         'amproxy_user_reachable{user="u"}': "1x90",
         'amproxy_calendar_age_seconds{schedule="s"}': "600x90",
         'amproxy_warning{kind="aof_off"}': "0x90",

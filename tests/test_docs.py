@@ -224,7 +224,7 @@ def test_metrics_have_the_labels_that_are_described(service: Server) -> None:
 
 
 def described() -> dict[str, set[str]]:
-    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]*)\|", section(API, "Metrics"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z_, ]*)\|", section(API, "Metrics"), re.MULTILINE)
     return {name: set(re.findall(r"\w+", labels)) for name, labels in rows}
 
 

@@ -19,6 +19,7 @@ from amproxy.secret import Secret
 from tests.support.accept.pushes import Answer, answer_of, chunk, config, request_scope
 
 BODY = json.dumps({"alerts": [{"status": "firing", "labels": {"a": "b"}}]}).encode()
+NOW = 1_767_603_600.0
 POSTED = b'[{"labels":{"a":"b"}}]'
 HUNG_UP = {"type": "http.disconnect"}
 
@@ -108,7 +109,9 @@ async def test_a_refusal_names_its_kind_and_the_reason() -> None:
     answer = await pushed(b"{")
     assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
     assert answer.body["error"] == "malformed"
-    assert answer.body["detail"].startswith("the body is not JSON")
+    assert answer.body["detail"].startswith("the body is not JSON: Input data was truncated")
+    assert answer.body["code"] == "not_json"
+    assert answer.body["arguments"] == {"error": "Input data was truncated"}
 
 
 async def test_the_alerts_api_answers_in_alertmanagers_form() -> None:
@@ -140,6 +143,7 @@ async def test_a_sender_without_a_token_learns_how_to_send_one() -> None:
     answer = await pushed(sources=[source])
     assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.body["detail"].endswith("as Bearer, as Basic password or as last path element")
+    assert answer.body["code"] == "source_token" and answer.body["arguments"] == {"source": "am"}
     assert "s3cret" not in json.dumps(answer.body)
 
 
@@ -227,7 +231,7 @@ def test_a_signature_may_be_written_in_capitals_and_with_blanks(tmp_path: Path) 
     file.write_text("k\n")
     given = f" {signature(b'k', BODY).upper()} "
     scope = request_scope(x_grafana_alerting_signature=given)
-    check_signature(Source(name="g", hmac_secret_file=str(file)), scope, BODY)
+    check_signature(Source(name="g", hmac_secret_file=str(file)), scope, BODY, NOW)
 
 
 @pytest.mark.parametrize("stamp", ["soon", "-1", "1.5", ""])
@@ -235,8 +239,44 @@ def test_a_timestamp_that_is_no_number_signs_nothing(stamp: str) -> None:
     given = signature(b"k", stamp.encode() + b":" + BODY)
     scope = request_scope(x_grafana_alerting_signature=given, x_timestamp=stamp)
     with pytest.raises(PushRefused) as refused:
-        check_signature(Source(name="g", hmac_secret=Secret("k")), scope, BODY)
+        check_signature(Source(name="g", hmac_secret=Secret("k")), scope, BODY, NOW)
     assert refused.value.status == 401
+
+
+@pytest.mark.parametrize("header", ["x_timestamp", "x_sent_at"])
+@pytest.mark.parametrize("age", [-301, -299, 0, 299, 301])
+def test_a_signature_with_its_time_is_good_for_five_minutes(age: int, header: str) -> None:
+    stamp = str(int(NOW) - age)
+    given = signature(b"k", stamp.encode() + b":" + BODY)
+    scope = request_scope(**{"x_grafana_alert_signature": given, header: stamp})
+    source = Source(name="g", hmac_secret=Secret("k"))
+    if abs(age) <= 300:
+        check_signature(source, scope, BODY, NOW)
+        return
+    with pytest.raises(PushRefused, match=r"301 s .*are the clocks right") as refused:
+        check_signature(source, scope, BODY, NOW)
+    assert refused.value.status == 401
+
+
+def test_a_signature_is_found_under_any_name() -> None:
+    source = Source(name="g", hmac_secret=Secret("k"))
+    scope = request_scope(x_request_id="0" * 32, x_shop_signature=signature(b"k", BODY))
+    check_signature(source, scope, BODY, NOW)
+    with pytest.raises(PushRefused, match="does not fit"):
+        check_signature(source, scope, BODY + b" ", NOW)
+
+
+def test_a_body_with_the_time_in_it_is_not_taken_for_one_that_was_signed_without() -> None:
+    body = b"1700000000:" + BODY
+    scope = request_scope(x_grafana_alert_signature=signature(b"k", body))
+    with pytest.raises(PushRefused, match="does not fit"):
+        check_signature(Source(name="g", hmac_secret=Secret("k")), scope, body, NOW)
+
+
+def test_a_signature_of_other_letters_is_refused() -> None:
+    scope = request_scope(x_grafana_alert_signature="ü" * 64)
+    with pytest.raises(PushRefused, match="does not fit"):
+        check_signature(Source(name="g", hmac_secret=Secret("k")), scope, BODY, NOW)
 
 
 async def test_the_signature_is_over_the_packed_body() -> None:

@@ -152,7 +152,7 @@ def test_what_is_odd_about_the_group_is_noted_with_its_alerts() -> None:
 def test_only_an_alert_without_labels_is_refused_and_its_neighbours_are_taken(bad: Any) -> None:
     request = webhook_request({"alerts": [bad, GOOD, bad]})
     assert [one.make().labels for one in request.alerts] == [GOOD["labels"]]
-    assert [text.partition(":")[0][:9] for text in request.refused] == ["alerts[0]", "alerts[2]"]
+    assert [str(reason)[:9] for reason in request.reasons] == ["alerts[0]", "alerts[2]"]
     assert refused_webhook({"alerts": [bad]})[0] == 422
 
 
@@ -193,7 +193,8 @@ def test_a_list_is_taken_item_by_item() -> None:
         *("Disk", "Raw", "Over", "backup failed"),
     ]
     assert [alert.ends_ns > 0 for alert in alerts] == [False, False, True, False]
-    assert (request.refused, alerts[1].repairs) == (["[4]: must be an object"], [])
+    assert [str(reason) for reason in request.reasons] == ["[4]: must be an object"]
+    assert (request.refused, alerts[1].repairs) == (1, [])
     assert len({one.placement.groups[0].id for one in request.alerts}) == 4
 
 

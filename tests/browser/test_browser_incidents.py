@@ -10,6 +10,7 @@ import pytest
 from tests.support.browser.demo import ROUTES, alert, ask, fill, opened, push
 from tests.support.browser.visitor import Visitor
 from tests.support.servers import Server, Servers, needs
+from tests.support.waiting import until
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]
@@ -74,19 +75,17 @@ def test_one_incident_from_the_first_page_to_its_end(
     visitor.press(str(incident["title"]), "link").sees("nobody has answered")
     visitor.press("Acknowledge").sees("Acknowledged by")
     more()
-    page.locator("#responders-user-2").check()
+    page.get_by_label("Bob Birch").check()
     page.locator("#do-responders").click()
     visitor.sees("Asked to join: Bob Birch")
     more()
     visitor.press("Unacknowledge").sees("nobody has answered")
-    more()
-    page.locator("#snooze-for").select_option("4h")
-    page.locator("#do-snooze").click()
+    page.locator("#snooze-summary").click()
+    page.locator("#snooze-4h").click()
     visitor.sees("Snoozed by")
-    more()
     visitor.press("Escalate now").sees("nobody has answered")
     more()
-    page.locator("#reassign-to").select_option("policy:database")
+    page.locator("#others-to").select_option("policy:database")
     page.locator("#do-reassign").click()
     visitor.sees("policy database")
     page.locator("#note").fill("looked at it")
@@ -99,6 +98,13 @@ def test_one_incident_from_the_first_page_to_its_end(
     visitor.sees("Merged into another incident")
     visitor.press(f"#{other['number']}", "link").sees("Merged into this:").fits()
     assert state(amproxy, incident) == "resolved"
+    visitor.press(f"Unmerge #{incident['number']}").sees("was taken out of this again")
+    assert state(amproxy, incident) == "triggered"
+    visitor.go(f"/incidents/{incident['id']}").sees("Taken out of")
+    visitor.press("Resolve").sees("Resolved at")
+    more()
+    page.locator("#delete-sure").check()
+    visitor.fits().press("Delete for good").sees("1 incident deleted.")
 
 
 @TWO
@@ -130,17 +136,133 @@ def test_the_list_is_narrowed_by_pressing_and_writing(
 ) -> None:
     incident = fresh(amproxy, "Narrow")
     visitor = visit(amproxy, "/incidents", scripts=scripts)
-    visitor.page.locator("#text").fill(f"#{incident['number']}")
-    visitor.page.locator("#filter").click()
+    page = visitor.page
+    page.locator("#text").fill(f"#{incident['number']}")
+    page.locator("#filter").click()
     visitor.sees("Narrow on")
-    assert visitor.page.locator("article").count() == 1
-    visitor.page.get_by_role("link", name="severity critical").click()
-    visitor.page.wait_for_url("**/incidents?text=%23*&label=severity*")
-    visitor.page.locator("#user").select_option("bob")
-    visitor.page.locator("#narrow").get_by_role("button", name="Filter").click()
-    visitor.page.wait_for_url("**/incidents?*user=bob*")
+    assert page.locator("article").count() == 1
+    page.locator("#labels summary").click()
+    page.get_by_role("link", name="severity critical").click()
+    page.wait_for_url("**/incidents?text=%23*&label=severity*")
+    page.locator("#narrow-more").click()
+    page.locator("#user").select_option("bob")
+    page.locator("#narrow").get_by_role("button", name="Filter").click()
+    page.wait_for_url("**/incidents?*user=bob*")
+    page.locator("#labels summary").click()
+    page.locator("#label-new").fill("{oops")
+    page.locator("#labels").get_by_role("button", name="Filter").click()
+    visitor.sees("A filter is wrong")
+    assert page.locator("#label-2").input_value() == "{oops"
     visitor.press("Clear all filters", "link")
-    visitor.page.wait_for_url("**/incidents")
+    page.wait_for_url("**/incidents")
+
+
+@pytest.fixture(scope="module")
+def crowd(amproxy: Server) -> str:
+    """The address of a list of twenty incidents, of two teams and three severities."""
+    push(
+        amproxy.url,
+        *(
+            alert(
+                "Crowd",
+                f"crowd{place}-{'x' * 60}",
+                "Disk is full " * 12,
+                severity=("critical", "warning", "info")[place % 3],
+                team=("platform", "database")[place % 2],
+            )
+            for place in range(20)
+        ),
+    )
+    address = "/incidents?label=alertname%3D%22Crowd%22"
+    path = f"/api/v1{address}"
+    until(lambda: len(ask(f"{amproxy.url}{path}")["incidents"]) == 20, why="no crowd of incidents")
+    return address
+
+
+@TWO
+def test_many_incidents_are_seen_at_a_glance_and_in_any_order(
+    amproxy: Server, crowd: str, visit: Visit, size: str, scripts: bool
+) -> None:
+    visitor = visit(amproxy, "/incidents", size=size, scripts=scripts)
+    page = visitor.page
+    inside = (
+        """rows => rows.filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"""
+    )
+    heights = "rows => rows.map(row => row.getBoundingClientRect().height)"
+    rows = page.locator("article.line")
+    if size == "desktop":
+        assert rows.evaluate_all(inside) >= 15
+    visitor.go(crowd)
+    assert all(
+        40 <= height <= (52 if size == "desktop" else 72) for height in rows.evaluate_all(heights)
+    )
+    page.locator("#sort").select_option("severity")
+    if not scripts:
+        page.locator("#filter").click()
+    page.wait_for_url("**sort=severity*")
+    page.locator("#group").select_option("team")
+    if not scripts:
+        page.locator("#filter").click()
+    page.wait_for_url("**group=team*")
+    assert page.locator(".list h2").all_inner_texts() == ["database 10", "platform 10"]
+    shown = page.locator(".list").first.locator(".severity").all_inner_texts()
+    assert shown == sorted(shown, key=("critical", "warning", "info").index)
+    visitor.fits()
+    if size == "desktop":
+        page.locator("#rows").click()
+        page.wait_for_url("**rows=comfortable*")
+        assert all(40 <= height <= 52 for height in rows.evaluate_all(heights))
+
+
+@pytest.mark.parametrize(("size", "dark"), [("desktop", True), ("phone", False)])
+def test_the_filters_open_by_keyboard_and_everybody_can_use_them(
+    amproxy: Server, crowd: str, visit: Visit, size: str, dark: bool
+) -> None:
+    visitor = visit(amproxy, f"{crowd}&group=severity", size=size, dark=dark, language="ru")
+    page = visitor.page
+    for name in ("views", "labels", "narrow"):
+        page.locator(f"#{name} > summary").focus()
+        page.keyboard.press("Enter")
+        visitor.fits()
+        if name == ("labels" if dark else "narrow"):
+            visitor.accessible()
+        page.keyboard.press("Escape")
+        assert page.locator(".drop[open]").count() == 0
+        assert page.evaluate("document.activeElement.parentElement.id") == name
+
+
+def test_a_view_is_saved_found_again_and_forgotten(amproxy: Server, visit: Visit) -> None:
+    name = "Grave ones"
+    visitor = visit(amproxy, "/incidents", scripts=False)
+    page = visitor.page
+    page.locator("#me-user").select_option("carol")
+    page.locator("#me button").click()
+    page.locator("#mine").wait_for()
+    visitor.go("/incidents?sort=severity&team=database")
+    page.locator("#views summary").click()
+    page.locator("#view-name").fill(name)
+    page.locator("#view-save").click()
+    page.locator("#views summary").wait_for()
+    visitor.go("/incidents")
+    page.locator("#views summary").click()
+    visitor.press(name, "link")
+    page.wait_for_url("**/incidents?sort=severity&team=database")
+    page.locator("#views summary").click()
+    page.get_by_role("button", name=f"Forget the view {name}").click()
+    page.locator("#views summary").click()
+    visitor.sees("None is saved yet")
+
+
+def test_an_incident_that_comes_in_takes_its_place_in_an_open_list(
+    amproxy: Server, visit: Visit
+) -> None:
+    label = "label=alertname%3D%22Place%22"
+    fresh(amproxy, "Place")
+    visitor = visit(amproxy, f"/incidents?{label}&sort=severity&group=severity").sees("Live")
+    push(amproxy.url, alert("Place", "graver", "All is lost", severity="emergency"))
+    visitor.sees("emergency")
+    headings = visitor.page.locator(".list h2")
+    assert headings.all_inner_texts() == ["emergency 1", "critical 1"]
 
 
 @TWO
@@ -188,7 +310,7 @@ def test_every_action_is_reached_by_keyboard(amproxy: Server, visit: Visit) -> N
     for _ in range(90):
         page.keyboard.press("Tab")
         on = page.evaluate("document.activeElement.id")
-        if on == "more-summary" and on not in seen:
+        if on in ("more-summary", "snooze-summary") and on not in seen:
             page.keyboard.press("Enter")
         seen.add(on)
     actions = {
@@ -232,3 +354,90 @@ def test_nothing_is_swapped_under_a_finger(amproxy: Server, visit: Visit) -> Non
     assert "something else happens" not in visitor.text
     page.mouse.up()
     visitor.sees("Resolved at").sees("something else happens")
+
+
+@TWO
+def test_an_incident_with_sixty_alerts_is_a_table_behind_its_timeline(
+    amproxy: Server, visit: Visit, size: str, scripts: bool
+) -> None:
+    name = f"Sixty{size}"
+    cluster = next(_clusters)
+    alerts = [
+        alert(name, cluster, f"Disk {n} of {cluster} is full", instance=f"db-{n}", shard="w" * 84)
+        for n in range(60)
+    ]
+    for n, one in enumerate(alerts):
+        one["annotations"]["value"] = f"{n}.5 %"
+    push(amproxy.url, *alerts)
+    incident = opened(amproxy.url, f"{name} on {cluster}")
+    visitor = visit(amproxy, f"/incidents/{incident['id']}", size=size, scripts=scripts).fits()
+    page = visitor.page
+    assert page.locator("table.alerts tbody tr").count() == 10
+    assert page.locator("table.alerts .values").first.inner_text().endswith(".5 %")
+    timeline, table = page.locator("#timeline").bounding_box(), page.locator("table.alerts")
+    place = table.bounding_box()
+    assert timeline and place and timeline["y"] < place["y"]
+    assert not page.locator(".pages li").first.is_visible(), "deliveries are folded"
+    page.locator("#pages-all summary").click()
+    page.locator(".pages li").first.wait_for(state="visible")
+    page.locator("table.alerts summary").first.click()
+    visitor.sees("Silence this alert").fits()
+    if scripts:
+        height = page.evaluate("document.documentElement.scrollHeight")
+        assert height <= 3000, height
+        visitor.accessible()
+    visitor.press("Show all 60 alerts", "link")
+    page.wait_for_url("**alerts=all*")
+    assert page.locator("table.alerts tbody tr").count() == 60
+
+
+def test_keys_do_what_the_buttons_do_and_nothing_while_somebody_writes(
+    amproxy: Server, visit: Visit
+) -> None:
+    name = "ByKeys"
+    older, newer = fresh(amproxy, name), fresh(amproxy, name)
+    address = f"/incidents?label=alertname%3D%22{name}%22"
+    visitor = visit(amproxy, address)
+    page = visitor.page
+
+    def on() -> str:
+        return str(page.evaluate("document.activeElement.id"))
+
+    page.locator("#text").focus()
+    page.keyboard.type("jaske?")
+    assert page.locator("#text").input_value() == "jaske?" and on() == "text"
+    visitor.go(address)
+    page.keyboard.press("j")
+    assert on() == f"incident-{newer['id']}"
+    page.keyboard.press("j")
+    assert on() == f"incident-{older['id']}"
+    page.keyboard.press("k")
+    assert on() == f"incident-{newer['id']}"
+    with page.expect_navigation():
+        page.keyboard.press("a")
+    assert state(amproxy, newer) == "acknowledged"
+    # on an incident: its neighbours in that list, and its buttons; a keyboard of another alphabet too
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/incidents/{older['id']}")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**/incidents/{newer['id']}")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/incidents/{older['id']}")
+    page.evaluate(
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'ы', code: 'KeyS', bubbles: true}))"
+    )
+    assert on() == "snooze-30m", "nothing is snoozed before somebody has chosen for how long"
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    visitor.sees("Snoozed by")
+    with page.expect_navigation():
+        page.keyboard.press("e")
+    visitor.sees("nobody has answered")
+    page.keyboard.press("?")
+    visitor.sees("The next incident").accessible().fits()
+    page.get_by_label("Single keys work").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.keyboard.press("?")
+    assert not page.locator("dialog[open]").count() and state(amproxy, older) == "triggered"

@@ -34,7 +34,7 @@ def amproxy(house: Servers) -> Server:
     wish = {
         "user": "bob",
         "start": "2099-01-05T10:00",
-        "end": "2099-01-06T10:00",
+        "end": "2099-03-06T10:00",
         "reason": HOSTILE[:400],
     }
     ask(f"{server.url}/api/v1/schedules/platform/swaps", wish)

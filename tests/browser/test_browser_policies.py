@@ -15,6 +15,13 @@ pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e" + "w" * 3000
+CHAT = """receivers:
+  - name: chat
+    slack_configs:
+      - api_url: https://127.0.0.1:9/secret
+        text: '{{ range .Alerts }}{{ .Annotations.summary }}{{ end }}'
+        pretext: '{{ .CommonLabels.alertname.Missing }}'
+"""
 ASKED = quote('alertname="Down", severity="critical", team="database"')
 PAGES = [
     "/policies",
@@ -22,15 +29,18 @@ PAGES = [
     "/routes",
     f"/routes?labels={ASKED}",
     "/routes?labels=" + quote(f'alertname="{HOSTILE}"'),
+    "/receivers/platform-oncall",
+    "/receivers/chat?search=nothing",
     "/people",
     "/change/policy?name=platform",
     "/change/policy",
+    *("/change/person", "/change/person?name=alice", "/change/team", "/change/schedule"),
 ]
 
 
 @pytest.fixture(scope="module")
 def amproxy(house: Servers) -> Server:
-    server = house.amproxy(ROUTES)
+    server = house.amproxy(ROUTES.replace("receivers:\n", CHAT))
     push(server.url, alert("HighErrorRate", "eu1", HOSTILE))
     opened(server.url, "HighErrorRate")
     return server
@@ -99,6 +109,17 @@ def test_an_alert_is_followed_through_the_routes_to_its_policy(
     visitor.press("Show its way").sees("lands here").sees("Paged at once").press(
         "Policy database", "link"
     ).sees("if nobody answers")
+
+
+def test_a_receiver_is_previewed_on_an_alert_that_is_searched_for(
+    amproxy: Server, visit: Visit
+) -> None:
+    push(amproxy.url, alert("DiskFull", "eu2", "Nine tenths of the disk are full"))
+    visitor = visit(amproxy, "/routes", size="phone", scripts=False).press("chat", "link")
+    visitor.page.get_by_text("Another alert").click()
+    visitor.page.fill("#alert-search", "diskfull EU2")
+    visitor.press("Search").press("DiskFull", "link").sees("shown below")
+    visitor.sees("Nine tenths of the disk are full").sees("1 text fails")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])

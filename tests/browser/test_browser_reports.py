@@ -35,7 +35,9 @@ def test_somebody_tests_a_channel_and_finds_what_became_of_it(
     visitor.sees("Failing now: webhook.")
     visitor.page.get_by_text("3 people").click()
     visitor.press("Test Carol Cedar over console").sees("A test is on its way to Carol Cedar.")
-    visitor.page.get_by_label("Person").select_option(label="Carol Cedar")
+    visitor.page.get_by_role("combobox", name="Person", exact=True).select_option(
+        label="Carol Cedar"
+    )
     visitor.press("Filter")
     visitor.sees("Test page")
     assert (
@@ -65,7 +67,7 @@ def test_a_team_lead_looks_at_one_person_and_sends_the_address_on(
 ) -> None:
     visitor = visit(amproxy, "/insights", scripts=scripts)
     visitor.sees("Bob Birch was woken in").sees("of all pages and mostly ends by itself")
-    visitor.page.get_by_label("Person").select_option(label="Alice Ash")
+    visitor.page.get_by_role("combobox", name="Person", exact=True).select_option(label="Alice Ash")
     visitor.page.get_by_label("Time").select_option(label="90 days")
     visitor.press("Show")
     visitor.sees("Alice Ash was woken in")

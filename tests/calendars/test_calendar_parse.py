@@ -197,6 +197,11 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
             "the time zone 'Mars/Base' is not known",
         ),
         (
+            # Z is UTC, what begins with it is not
+            ics("SUMMARY:A|DTSTART;TZID=Zeta/Base:20260101T000000|DURATION:P1D"),
+            "the time zone 'Zeta/Base' is not known",
+        ),
+        (
             ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=SECONDLY"),
             "not secondly",
         ),
@@ -297,7 +302,7 @@ def test_one_event_that_cannot_be_read_is_an_empty_shift_and_a_problem_beside_th
     calendar = parsed(GOOD, f"SUMMARY:bad|{event}")
     assert spans(calendar) == [*SHOWN, *shift]
     (problem,) = calendar.problems
-    assert problem.event == "the event 'bad' (1@tests)" and reason in problem.reason
+    assert str(problem.event) == "the event 'bad' (1@tests)" and reason in str(problem.reason)
     assert (problem.start is not None) == bool(shift)
     assert [bool(text.problem) for text in calendar.texts] == [False, True][: 1 + len(shift)]
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from amproxy.calendars import parse
-from amproxy.calendars.parse import parse_in_process
+from amproxy.calendars import process
+from amproxy.calendars.process import parse_in_process
 from amproxy.errors import BadCalendar
 from tests.support.calendars.icals import BERLIN, END, START, ics, spans
 
@@ -53,7 +53,7 @@ HOSTILE = {
 async def test_a_hostile_calendar_ends_in_time(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parse, "PARSE_TIMEOUT", 1.0)
+    monkeypatch.setattr(process, "PARSE_TIMEOUT", 1.0)
     begun = time.monotonic()
     with pytest.raises(BadCalendar, match=r"too (long|much)"):
         await parse_in_process(data, BERLIN, START, END)

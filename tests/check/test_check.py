@@ -101,3 +101,22 @@ def test_a_file_that_is_not_there_is_an_error_without_a_line(tmp_path: Path) -> 
 def test_a_hostile_line_cannot_steer_the_terminal(tmp_path: Path) -> None:
     _, text, _ = _report(tmp_path, 'route: {receiver: d, "\\e[31m": 1}\nreceivers: [{name: d}]\n')
     assert "\x1b" not in text
+
+
+def test_receivers_that_deliver_nothing_are_counted_loudly(tmp_path: Path) -> None:
+    # Nothing can be sent without a chat, whatever channels there are.
+    nowhere = "telegram_configs: [{bot_token: t, chat_id_file: nowhere}]"
+    text = f"""
+route: {{receiver: a}}
+receivers:
+- {{name: a, {nowhere}}}
+- {{name: b, {nowhere}, webhook_configs: [{{url: 'http://h/'}}]}}
+- {{name: c, webhook_configs: [{{url: 'http://h/'}}]}}
+- {{name: nobody}}
+"""
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(text)
+    found = check_config(lambda: load(path))
+    assert found["silent_receivers"] == {"names": ["a"], "of": 3}
+    report = render_check_report(found, text.splitlines())
+    assert "\n1 of 3 receivers deliver nothing: a\n" in report

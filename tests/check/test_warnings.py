@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from amproxy.check.lint import all_warnings
+from amproxy.config.loader import load
+from amproxy.errors import ConfigError
 from tests.support.config.configs import ONCALL, ROUTE, config, kinds, loaded
 
 
@@ -18,59 +23,97 @@ def test_a_sound_file_has_no_warnings() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "{{ .CommonLabels.a }}",
-        "{{- x }}",
-        '{{ template "x" . }}',
-        "{{ range .Alerts }}x{{ end }}",
-        "{{ if x }}a{{ end }}",
-        "{{ $x }}",
-        "{{ len .Alerts }}",
-        "{{ . }}",
-        '{{ toUpper "a" }}',
-    ],
-)
-def test_a_go_template_is_undeliverable(text: str) -> None:
-    found = loaded(_slack("text", text))
-    assert [(warning.kind, warning.path) for warning in found.warnings] == [
-        ("undeliverable", "receivers[0].slack_configs[0]")
-    ]
-    assert found.config.receivers["d"].integrations[0].undeliverable is not None
-    assert "text is " in found.warnings[0].message
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
         "plain",
-        "{{ group_labels.alertname }}",
-        "{{ alerts | length }}",
-        '{{ "a" if firing else "b" }}',
-        "{% if firing %}x{% endif %}",
+        "{{ .CommonLabels.nothing }}",
+        '{{ template "slack.default.title" . }}',
+        "{{ range .Alerts }}{{ .Labels.instance | toUpper }}{{ end }}",
+        "{{ (index .Alerts 0).StartsAt.Format `15:04` }}",
     ],
 )
-def test_plain_text_and_jinja_are_delivered(text: str) -> None:
+def test_texts_of_alertmanager_are_taken(text: str) -> None:
     found = loaded(_slack("text", text))
     assert found.warnings == []
     assert found.config.receivers["d"].integrations[0].undeliverable is None
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ .Status", "line 1, column 11: unclosed action"),
+        ("{{ if .Status }}a", "unexpected EOF"),
+        ("{{ alerts | length }}", 'function "alerts" not defined'),
+    ],
+)
+def test_a_text_that_is_no_template_is_told_with_its_place(text: str, said: str) -> None:
+    (warning,) = loaded(_slack("text", text)).warnings
+    assert (warning.kind, warning.path) == ("template", "receivers[0].slack_configs[0].text")
+    assert warning.message.startswith("text is no Go template, and the default text is sent")
+    assert said in warning.message
+
+
+def test_a_template_that_would_fail_at_the_first_alert_is_told() -> None:
+    found = loaded(_slack("text", "{{ .Nothing }}"))
+    (warning,) = found.warnings
+    assert warning.line == 2
+    assert "can't evaluate field Nothing" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("text", "send_resolved", "said"),
+    [
+        ("{{ (index .Alerts.Firing 0).Labels.job }}", True, "all alerts of a message are over"),
+        ("{{ (index .Alerts.Resolved 0).Labels.job }}", True, "all alerts of a message fire"),
+        ("{{ (index .Alerts.Resolved 0).Labels.job }}", False, "all alerts of a message fire"),
+        # Who is told of no end gets no message without an alert that fires.
+        ("{{ (index .Alerts.Firing 0).Labels.job }}", False, ""),
+        ("{{ if .Alerts.Firing }}{{ (index .Alerts.Firing 0).Labels.job }}{{ end }}", True, ""),
+    ],
+)
+def test_a_template_that_needs_alerts_that_a_message_may_not_have_is_told(
+    text: str, send_resolved: bool, said: str
+) -> None:
+    slack = f"{{api_url: 'http://h/', send_resolved: {str(send_resolved).lower()}, text: '{text}'}}"
+    warnings = loaded(f"{ROUTE}receivers: [{{name: d, slack_configs: [{slack}]}}]\n").warnings
+    assert [said in one.message and one.line == 2 for one in warnings] == [True] * bool(said)
+
+
+def test_a_page_whose_markup_no_value_can_be_escaped_in_is_told() -> None:
+    message = "'<a {{ if .Alerts }}href=\"{{ end }}'"
+    telegram = f"telegram_configs: [{{bot_token: t, chat_id: 1, message: {message}}}]"
+    (warning,) = loaded(f"{ROUTE}receivers: [{{name: d, {telegram}}}]\n").warnings
+    assert (warning.kind, warning.line) == ("template", 2)
+    assert "html/template::1:9: {{if}} branches end in different contexts" in warning.message
+
+
+def test_the_files_of_templates_are_read_and_a_broken_one_does_not_load(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "a.tmpl").write_text('{{ define "our.title" }}ours{{ end }}')
+    text = "templates: ['templates/*.tmpl']\n" + _slack("text", '{{ template "our.title" . }}')
+    file = tmp_path / "routes.yaml"
+    file.write_text(text)
+    found = load(file)
+    assert all_warnings(found) == []
+    (folder / "a.tmpl").write_text('{{ define "our.title" }}theirs{{ end }}')
+    assert load(file).config.digest != found.config.digest
+    (folder / "b.tmpl").write_text("fine\n  {{ .Status")
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    [problem] = raised.value.problems
+    assert (problem.file, problem.line) == (str(folder / "b.tmpl"), 2)
+    assert "unclosed action" in problem.message
+
+
+@pytest.mark.parametrize(
     "integration",
     [
-        "pagerduty_configs: [{routing_key: k}]",
-        "webhook_configs: [{url: 'http://h/', payload: {a: b}}]",
-        "msteams_configs: [{webhook_url: 'http://h/'}]",
+        "slack_configs: [{app_token: t}]",
     ],
 )
 def test_what_amproxy_cannot_send_is_undeliverable(integration: str) -> None:
     text = f"{ROUTE}receivers: [{{name: d, {integration}}}]\n"
     assert kinds(text) == ["undeliverable"]
     assert config(text).receivers["d"].integrations[0].undeliverable
-
-
-def test_a_key_without_effect_is_named() -> None:
-    (warning,) = loaded(_slack("color", "red")).warnings
-    assert (warning.kind, warning.path) == ("unused", "receivers[0].slack_configs[0].color")
 
 
 def test_a_person_who_can_be_paged_needs_a_contact() -> None:
@@ -241,9 +284,28 @@ def test_policies_that_hand_over_to_each_other_in_a_circle_are_named_once() -> N
 def test_sections_without_effect_are_named() -> None:
     text = (
         ROUTE
-        + "receivers: [{name: d}]\ntemplates: ['*.tmpl']\ntracing: {endpoint: 'h:1'}\nevent_recorder: {file_outputs: [{path: x}]}\n"
+        + "receivers: [{name: d}]\ntracing: {endpoint: 'h:1'}\n"
+        + "event_recorder: {kafka_outputs: [{name: k, brokers: ['h:1'], topic: t}]}\n"
     )
-    assert kinds(text) == ["unused", "unused", "unused"]
+    assert kinds(text) == ["unused", "unused"]
+
+
+def test_a_file_of_events_needs_its_folder() -> None:
+    outputs = "[{name: f, path: x}, {name: g, path: not/there/x}]"
+    text = ROUTE + f"receivers: [{{name: d}}]\nevent_recorder: {{file_outputs: {outputs}}}\n"
+    [warning] = loaded(text).warnings
+    assert warning.path == "event_recorder.file_outputs[1].path"
+    assert warning.kind == "unreadable_file" and "not/there/x" in warning.message
+
+
+def test_redirects_that_the_file_wants_followed_are_refused_with_the_reason() -> None:
+    hooks = ", ".join(
+        f"{{url: 'http://h/', http_config: {{follow_redirects: {said}}}}}"
+        for said in ("true", "false")
+    )
+    [warning] = loaded(ROUTE + f"receivers: [{{name: d, webhook_configs: [{hooks}]}}]\n").warnings
+    assert warning.path == "receivers[0].webhook_configs[0].http_config.follow_redirects"
+    assert warning.kind == "unused" and "redirects are never followed" in warning.message
 
 
 def test_a_notice_needs_a_contact_for_its_channel() -> None:

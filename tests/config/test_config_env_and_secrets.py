@@ -12,6 +12,7 @@ from tests.support.config.configs import ROUTE, config, loaded, problem
 TELEGRAM = (
     ROUTE
     + "receivers: [{name: d, telegram_configs: [{bot_token: '${TOKEN}', chat_id: '${CHAT}'}]}]\n"
+    + "environment: true\n"
 )
 
 
@@ -37,6 +38,34 @@ def test_only_the_exact_form_is_a_variable(text: str) -> None:
         .settings
     )
     assert settings.bot_token.reveal() == text
+
+
+PASSWORD = (
+    "global: {smtp_smarthost: 'localhost:25', smtp_from: a@example.org,\n"
+    "  smtp_auth_password: 'a#b:{c}${d}&*!%@`'}\n" + ROUTE + "receivers: [{name: d}]\n"
+)
+
+
+@pytest.mark.parametrize("env", [{}, {"d": "x"}])
+def test_in_a_file_of_alertmanagers_it_is_text(env: dict[str, str]) -> None:
+    assert load_password(PASSWORD, env) == "a#b:{c}${d}&*!%@`"
+
+
+@pytest.mark.parametrize(
+    ("said", "password"),
+    [
+        ("users: []\n", "a#b:{c}x&*!%@`"),
+        ("environment: true\n", "a#b:{c}x&*!%@`"),
+        ("users: []\nenvironment: false\n", "a#b:{c}${d}&*!%@`"),
+    ],
+)
+def test_the_file_says_whether_it_has_variables(said: str, password: str) -> None:
+    assert load_password(PASSWORD + said, {"d": "x"}) == password
+
+
+def load_password(text: str, env: dict[str, str]) -> str:
+    found: str = config(text, env).global_.channels["email"].auth_password.reveal()
+    return found
 
 
 def test_matchers_and_message_texts_keep_their_dollars() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.config.configs import ONCALL, ROUTE, config
+from amproxy.config.loader import load_text
+from tests.support.config.configs import ONCALL, ROUTE, config, problem
 
 RECEIVER = "receivers: [{name: d}, {name: e}]\n"
 
@@ -170,3 +173,88 @@ def test_a_contact_is_a_text_whatever_it_looks_like() -> None:
         "telegram": "007",
         "console": "yes",
     }
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ("file_outputs: [{path: x}]", "missing name"),
+        ("stdout_outputs: [{}]", "missing name"),
+        ("file_outputs: [{name: a, path: x}, {name: a, path: y}]", "name"),
+        ("webhook_outputs: [{name: a, url: 'http://h/', batch_max_events: 5}]", "batch: true"),
+    ],
+)
+def test_each_output_of_the_event_recorder_has_a_name(outputs: str, message: str) -> None:
+    text = f"route: {{receiver: d}}\nreceivers: [{{name: d}}]\nevent_recorder: {{{outputs}}}\n"
+    assert message in problem(text).message
+
+
+def test_keys_of_alertmanager_0_35_load() -> None:
+    text = """
+route: {receiver: d}
+receivers:
+- name: d
+  telegram_configs: [{bot_token: t, chat_id: 1, timeout: 3s}]
+  slack_configs: [{app_token: t, channel: c, post_updates_to_thread: true}]
+event_recorder:
+  file_outputs: [{name: a, path: x}]
+  webhook_outputs: [{name: a, url: 'http://h/'}, {name: b, url: 'http://h/'}]
+  stdout_outputs: [{name: a}]
+"""
+    telegram, slack = config(text).receivers["d"].integrations[::-1]
+    assert (telegram.kind, telegram.settings.timeout, slack.kind) == ("telegram", 3.0, "slack")
+
+
+def test_outputs_of_the_event_recorder_have_alertmanagers_defaults(tmp_path: Path) -> None:
+    text = """
+route: {receiver: d}
+receivers: [{name: d}]
+event_recorder:
+  file_outputs: [{name: a, path: sub/x}]
+  stdout_outputs: [{name: b}]
+  webhook_outputs:
+  - {name: c, url: 'http://h/', workers: 0, timeout: 0s}
+  - {name: d, url: 'http://h/', batch: true, batch_max_events: 7, batch_flush_interval: 2s}
+"""
+    recorder = load_text(text, folder=tmp_path).config.event_recorder
+    assert [(one.name, one.path) for one in recorder.files] == [
+        ("a", str(tmp_path / "sub/x")),
+        ("b", ""),
+    ]
+    plain, batched = recorder.webhooks
+    assert (plain.workers, plain.timeout, plain.max_retries, plain.retry_backoff) == (4, 10, 3, 0.5)
+    assert plain.batch is None and batched.batch is not None
+    assert (batched.batch.max_events, batched.batch.max_bytes) == (7, 1 << 20)
+    assert batched.batch.flush_interval == 2.0
+
+
+@pytest.mark.parametrize("where", ["api_url: 'https://hooks/x'", "api_url_file: x"])
+def test_a_webhook_of_slack_has_no_threads(where: str) -> None:
+    text = f"route: {{receiver: d}}\nreceivers: [{{name: d, slack_configs: [{{{where}, post_updates_to_thread: true}}]}}]\n"
+    assert "post_updates_to_thread needs an app_token" in problem(text).message
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "matchers"),
+    [
+        ("repeat: 0", "severity", ()),
+        ("reopen_on: new_alerts", "new_alerts", ()),
+        ("reopen_on: never", "never", ()),
+        ("reopen_on: ['severity=~\"critical|page\"']", "matchers", ('severity=~"critical|page"',)),
+    ],
+)
+def test_a_policy_says_which_new_alerts_page_anew(
+    given: str, kind: str, matchers: tuple[str, ...]
+) -> None:
+    policy = config(ONCALL.replace("name: p,", f"name: p, {given},")).policies["p"]
+    assert (policy.reopen_on, policy.reopen_matchers) == (kind, matchers)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [("[]", "names no matchers"), ("sevrity", "expected 'severity' or"), ("['=']", "=")],
+)
+def test_what_pages_anew_is_a_word_or_matchers(wrong: str, why: str) -> None:
+    found = problem(ONCALL.replace("name: p,", f"name: p, reopen_on: {wrong},"))
+    assert why in found.message
+    assert "reopen_on" in found.path

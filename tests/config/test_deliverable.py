@@ -60,7 +60,7 @@ CASES = [
     Case("telegram", "-100111", "telegram_bot_token_file: not-there-yet", ""),
     Case("telegram", "111", "", "global has no telegram_bot_token"),
     Case("telegram", "@alice", "telegram_bot_token: '1:x'", TELEGRAM),
-    Case("telegram", "111", f"telegram_bot_token: '1:x', {OAUTH}", "amproxy cannot log in by oauth2 yet"),
+    Case("telegram", "111", f"telegram_bot_token: '1:x', {OAUTH}", ""),
     Case("slack", "U012AB3CD", "slack_app_token: x", ""),
     Case("slack", "U012AB3CD", "slack_app_token_file: not-there-yet", ""),
     Case("slack", "U012AB3CD", "", "global has no slack_app_token"),
@@ -219,10 +219,9 @@ async def test_neither_a_test_page_nor_a_late_message_is_sent(case: Case, known:
          "from is no e-mail address"),
         ("email_configs: [{to: alice, from: f@example.org, smarthost: 'h:25'}]",
          "to is no e-mail address"),
-        (f"webhook_configs: [{{url: 'https://h.example.org/', {OAUTH}}}]",
-         "amproxy cannot log in by oauth2 yet"),
-        ("discord_configs: [{webhook_url: 'https://h.example.org/'}]",
-         "amproxy cannot deliver discord yet"),
+        (f"webhook_configs: [{{url: 'https://h.example.org/', {OAUTH}}}]", ""),
+        ("discord_configs: [{webhook_url: 'https://h.example.org/'}]", ""),
+        (f"msteams_configs: [{{webhook_url: 'https://h.example.org/', {OAUTH}}}]", ""),
     ],
 )  # fmt: skip
 def test_a_receiver_is_told_or_not_by_the_same_rule(entry: str, reason: str) -> None:

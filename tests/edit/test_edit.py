@@ -263,6 +263,9 @@ def test_a_new_name_is_used_wherever_the_old_one_was() -> None:
         "`",
         "'",
         '"',
+        "a?b",
+        'a":b',
+        "a:&b",
     ],
 )
 def test_a_text_is_a_text_whatever_it_looks_like(text: str) -> None:
@@ -282,6 +285,12 @@ def test_a_text_is_a_text_whatever_it_looks_like(text: str) -> None:
             and str(entry["contacts"]["telegram"]).lower() == text
             and entry["contacts"]["email"] == f"{text},[]{{}}"
         )
+
+
+def test_a_text_in_the_place_of_another_is_no_number() -> None:
+    steps = [{"notify": {"schedule": "0"}}]
+    result = edit_text(FILE, change("escalation_policies", "main", steps=steps))
+    assert said(result, "escalation_policies", "main")["steps"] == steps
 
 
 @pytest.mark.parametrize(

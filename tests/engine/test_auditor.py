@@ -8,17 +8,18 @@ import logging
 import msgspec
 import pytest
 
+from amproxy.apply import apply_event
 from amproxy.config.structs import NotifyStep, Wait
 from amproxy.context import Context
 from amproxy.engine import auditor
 from amproxy.engine.auditor import audit_once
 from amproxy.engine.worker import run_worker
-from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.errors import StoreUnavailable
 from amproxy.machine import transition
-from amproxy.machine.events import Opened, Resolve
+from amproxy.machine.events import Event, Merge, Opened, Resolve
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, OutgoingMessage
-from amproxy.store import incidents, keys, leases
+from amproxy.store import incidents, keys, leases, removal
 from amproxy.store.commit import commit
 from amproxy.store.wire import Wire
 from tests.support.integration.house import plan
@@ -135,19 +136,43 @@ async def test_a_timer_that_is_there_stays_as_it_is(context: Context) -> None:
 
 
 async def test_what_is_resolved_and_past_its_retention_is_deleted_and_what_is_open_is_not(
-    context: Context, caplog: pytest.LogCaptureFixture
+    context: Context, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(removal, "TRIM_LIMIT", 2)  # one audit deletes more than a commit does
     long_ago = context.config.store.retention + 3600
     await opened(context, "open", age=long_ago)
-    for name, age in (("old", long_ago), ("young", 60.0)):
+    old = [(f"old{number}", long_ago + number) for number in range(5)]
+    for name, age in (*old, ("young", 60.0)):
         incident = await opened(context, name, age)
         event = Resolve(user="ann", via="web")
         change = transition(incident, event, context.now(), context.roster, {})
         assert await commit(context.wire, incidents.change_operations(change))
     with caplog.at_level(logging.INFO):
         await audit_once(context)
-    with pytest.raises(NotFound):
-        await incidents.load(context.wire, "old")
-    found = await incidents.load_many(context.wire, ["open", "young"])
+    found = await incidents.load_many(context.wire, ["open", "young", *(name for name, _ in old)])
     assert sorted(found) == ["open", "young"]
-    assert "past its retention incidents=1" in caplog.text
+    assert "past its retention incidents=5" in caplog.text
+
+
+async def test_what_is_part_of_an_open_incident_is_kept_as_long_as_that(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alerts of its groups find the open one through it: else they would page anew."""
+    monkeypatch.setattr(removal, "TRIM_LIMIT", 1)  # nor may it keep others from being deleted
+    long_ago = context.config.store.retention + 3600
+    for name, age in (("part", long_ago + 60), ("old", long_ago), ("root", 60.0)):
+        incident = await opened(context, name, age)
+        event: Event = Resolve(user="ann", via="web")
+        if name == "part":
+            event = Merge(user="ann", via="web", into="root", number=3)
+        if name != "root":
+            change = transition(incident, event, context.now(), context.roster, {})
+            assert await commit(context.wire, incidents.change_operations(change))
+    await audit_once(context)
+    assert sorted(await incidents.load_many(context.wire, ["part", "old", "root"])) == [
+        "part",
+        "root",
+    ]
+    await apply_event(context, "root", Resolve(user="ann", via="web"))
+    await audit_once(context)
+    assert list(await incidents.load_many(context.wire, ["part", "root"])) == ["root"]

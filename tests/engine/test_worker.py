@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from amproxy.context import Context
+from amproxy.context import LARGE_GROUP, MAX_LARGE_GROUPS, Context
 from amproxy.engine import worker
 from amproxy.store import keys, leases
 from amproxy.store.leases import Timer
@@ -54,3 +55,51 @@ async def test_a_defect_in_one_timer_stops_no_other_and_it_comes_again(
         await soon(only_the_broken_one_is_left)
     due = await leases.next_due(context.wire)
     assert due is not None and due > context.now(), "its lease is not over yet"
+
+
+async def test_of_a_thousand_timers_that_are_due_dozens_are_worked_on_together(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease_due, asked = leases.lease_due, 0
+
+    async def counted(*given: Any) -> list[Timer]:
+        nonlocal asked
+        found = await lease_due(*given)
+        asked += bool(found)
+        return found
+
+    monkeypatch.setattr(leases, "lease_due", counted)
+    words = [word for number in range(1000) for word in (1, f"incident:{number}")]
+    await context.wire.call("ZADD", keys.TIMERS, *words)
+
+    async def none_left() -> bool:
+        return await leases.next_due(context.wire) is None
+
+    async with at_work(context):
+        await soon(none_left)
+    assert asked <= 1000 / 50
+
+
+async def test_few_large_groups_are_held_at_once_and_others_do_not_wait_for_them(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, flushed, release = set[str](), set[str](), asyncio.Event()
+
+    async def flush(context: Context, timer: Timer) -> None:
+        held.add(timer.id)
+        if timer.id.startswith("large"):
+            await release.wait()
+        held.remove(timer.id)
+        flushed.add(timer.id)
+        await context.wire.call("ZREM", keys.TIMERS, f"flush:{timer.id}")
+
+    monkeypatch.setattr(worker, "flush_group", flush)
+    leased = [word for number in range(LARGE_GROUP + 1) for word in (number, "lease")]
+    for number in range(MAX_LARGE_GROUPS + 4):
+        await context.wire.call("HSET", keys.leases(f"large{number}"), *leased)
+        await leases.restore(context.wire, f"flush:large{number}", context.now() - 1)
+    await leases.restore(context.wire, "flush:small", context.now())
+    async with at_work(context):
+        await soon(lambda: "small" in flushed and len(held) == MAX_LARGE_GROUPS)
+        release.set()
+        await soon(lambda: len(flushed) == MAX_LARGE_GROUPS + 5)

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from amproxy.config.structs import Integration, Receiver
 from amproxy.grouping.dedup import notification_reason
-from amproxy.model import LogEntry
+from amproxy.grouping.flush import decide_flush
+from amproxy.grouping.muting import Muting
+from amproxy.model import Alert, Group, LoadedGroup, LogEntry
 from tests.support.cases import ALERTMANAGER
+from tests.support.oncall.rosters import roster
 
 CASES = json.loads((ALERTMANAGER / "dedup.json").read_text("utf-8"))["cases"]
 NOW = 1_767_600_000.0
@@ -76,3 +80,31 @@ def test_a_repeat_comes_only_once_the_interval_has_passed() -> None:
         )
         == "repeat interval elapsed"
     )
+
+
+def flushed(log: dict[str, LogEntry], *, over: bool) -> LogEntry:
+    """The log entry of a flush of a group with one alert."""
+    alert = Alert(
+        fingerprint="a",
+        labels={"alertname": "Disk"},
+        starts_ns=int((NOW - 600) * 10**9),
+        ends_ns=int((NOW - 1) * 10**9) if over else 0,
+    )
+    group = Group(id="g", key="{}:{}", receiver="chat", route_key="{}")
+    loaded = LoadedGroup(group, "1", "1", [alert], {"a": b""}, log, 0.0, None)
+    slack = Integration(kind="slack", index=0, send_resolved=True, settings={})
+    receiver = Receiver(name="chat", integrations=(slack,))
+    decision = decide_flush(
+        loaded, group, receiver, roster(), Muting({}, {}, {}), now=NOW, tick=NOW
+    )
+    [due] = decision.notifications
+    return due.log_entry
+
+
+def test_later_notifications_know_the_first_message_until_the_group_begins_anew() -> None:
+    ref = {"channel": "C1", "ts": "1.2"}
+    told = LogEntry(firing=["a"], at=NOW - 60, ref=ref)
+    assert flushed({"slack/0": told}, over=True).ref == ref
+    over = LogEntry(resolved=["a"], at=NOW - 60, ref=ref)
+    assert flushed({"slack/0": over}, over=False).ref == {}
+    assert flushed({}, over=False).ref == {}

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import InhibitRule
 from amproxy.grouping.inhibition import (
+    InhibitionIndex,
     InhibitionSource,
     find_inhibiting_alert,
     firing_sources,
-    source_keys,
-    target_keys,
 )
 from amproxy.labels.fingerprint import fingerprint
-from amproxy.labels.matchers import Matcher, parse_matchers
+from amproxy.labels.matchers import Matcher, all_match, parse_matchers
 from tests.support.cases import ALERTMANAGER
 
 CASES = json.loads((ALERTMANAGER / "inhibit.json").read_text("utf-8"))["cases"]
@@ -57,11 +56,12 @@ def ask(
 ) -> str | None:
     """What mutes a target while these alerts are stored, each with its end in nanoseconds; the target is stored too."""
     stored: dict[str, list[InhibitionSource]] = defaultdict(list)
+    index = InhibitionIndex(rules)
     for labels, ends_ns in [*alerts, (target, 0)]:
-        for key, two_sided in source_keys(rules, labels):
+        for key, two_sided in index.source_keys(labels):
             stored[key].append(InhibitionSource(fingerprint(labels), two_sided, ends_ns))
     firing = {key: firing_sources(found, NOW) for key, found in stored.items()}
-    return find_inhibiting_alert(target_keys(rules, target), firing)
+    return find_inhibiting_alert(index.target_keys(target), firing)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -147,7 +147,8 @@ def test_keys_do_not_depend_on_the_order_in_the_file() -> None:
         ]
     )
     labels = {"s": "1", "u": "1", "c": "x"}
-    assert source_keys([first], labels) == source_keys([second], labels) != []
+    keys = [InhibitionIndex([rule]).source_keys(labels) for rule in (first, second)]
+    assert keys[0] == keys[1] != []
 
 
 alerts = st.dictionaries(st.sampled_from(["s", "t", "e"]), st.sampled_from(["1", "2"]))
@@ -170,3 +171,54 @@ def test_the_look_up_finds_what_comparing_every_pair_finds(
 
     found = ask(rule, [(source, 0) for source in sources], target)
     assert (found is not None) == any(map(mutes, sources))
+
+
+class Asked(dict[str, str]):
+    """Labels that count how often somebody looks at one."""
+
+    number = 0
+
+    def get(self, *words: Any) -> Any:
+        self.number += 1
+        return super().get(*words)
+
+
+def test_an_alert_is_held_against_few_of_many_rules() -> None:
+    index = InhibitionIndex(
+        rules(
+            [
+                {
+                    "source_matchers": [f"alertname=Down{number}"],
+                    "target_matchers": ["severity=warning", f"area=a{number}"],
+                    "equal": ["cluster"],
+                }
+                for number in range(500)
+            ]
+        )
+    )
+    labels = Asked({"severity": "warning", "area": "a7", "alertname": "Disk", "cluster": "x"})
+    assert len(index.target_keys(labels)) == 1
+    assert index.source_keys(labels) == []
+    assert labels.number < 20
+    unlike = Asked({"severity": "critical", "area": "a7"})
+    assert not index.may_mute(unlike) and index.may_mute({"severity": "warning"})
+    assert unlike.number < 20
+
+
+_sides = st.lists(st.sampled_from(["s=1", "s=2", "t=1", "t!=1", "e=~1|2", 't=""']), max_size=3)
+
+
+@given(st.lists(st.tuples(_sides, _sides), max_size=6), alerts)
+def test_the_rules_of_an_alert_are_those_that_match_in_the_order_of_the_file(
+    sides: list[tuple[list[str], list[str]]], labels: dict[str, str]
+) -> None:
+    found = rules(
+        [{"source_matchers": source, "target_matchers": target} for source, target in sides]
+    )
+    each = [InhibitionIndex([rule]) for rule in found]
+    index = InhibitionIndex(found)
+    assert index.target_keys(labels) == [key for one in each for key in one.target_keys(labels)]
+    assert index.source_keys(labels) == [key for one in each for key in one.source_keys(labels)]
+    matching = [rule for rule in found if all_match(rule.target_matchers, labels)]
+    assert len(index.target_keys(labels)) == len(matching)
+    assert index.may_mute(labels) or not matching

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -13,9 +14,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.loader import load_text
 from amproxy.config.read.routing import route_key
-from amproxy.config.structs import Route
-from amproxy.grouping.placement import RouteVisit, explain, group_key, match, select_group_labels
+from amproxy.config.structs import Config, Route
+from amproxy.grouping.placement import (
+    Placer,
+    RouteVisit,
+    explain,
+    group_key,
+    match,
+    select_group_labels,
+)
 from amproxy.labels.matchers import Matcher, matcher_sort_key, parse_matchers
 from amproxy.times import parse_duration
 from tests.support.cases import ALERTMANAGER
@@ -73,6 +82,41 @@ def test_an_alert_takes_the_routes_that_alertmanager_takes(case: dict[str, Any])
     assert found == [
         one | {name: parse_duration(one[name]) for name in durations} for one in wanted
     ]
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in TABLE["cases"] if "checked" in one], ids=lambda case: case["id"]
+)
+def test_an_alert_is_in_as_many_groups_as_a_running_alertmanager_notifies(
+    case: dict[str, Any],
+) -> None:
+    labels = {name: value for name, value in case["labels"].items() if value}
+    loaded = load_text(TABLE["trees"][case["tree"]]["config_yaml"])
+    groups = Placer(loaded.config).place(labels).groups
+    checked = case["checked"]
+    assert sorted(one.receiver for one in groups) == sorted(checked["receivers_in_api_v2_alerts"])
+    assert len({one.id for one in groups}) == len(groups)
+
+
+def test_only_the_second_of_equal_routes_has_groups_with_other_ids() -> None:
+    text = "{receiver: r, continue: true, matchers: [a=b]}"
+    head = "receivers: [{name: r}, {name: s}]\nroute: {receiver: s, routes: [%s]}\n"
+
+    def ids(*routes: str) -> list[str]:
+        config = load_text(head % ", ".join(routes)).config
+        return [group.id for group in Placer(config).place({"a": "b"}).groups]
+
+    [only] = ids(text)
+    first, second = ids(text, text)
+    assert (first, len({first, second})) == (only, 2)
+    # One of another receiver beside them changes neither.
+    other = text.replace("r,", "s,", 1)
+    assert ids(text, other, text)[::2] == [first, second]
+    keys = [
+        one.key
+        for one in Placer(load_text(head % f"{text}, {text}").config).place({"a": "b"}).groups
+    ]
+    assert keys == ['{}/{a="b"}:{}'] * 2
 
 
 def test_a_group_key_escapes_what_is_in_the_labels() -> None:
@@ -229,3 +273,15 @@ def test_group_labels_are_those_that_the_alert_has(
     assert group == {
         name: value for name, value in labels.items() if everything or name in group_by
     }
+
+
+def test_the_place_of_a_label_set_is_remembered_without_its_bytes() -> None:
+    placer, raw = Placer(Config(route=replace(ROOT, group_by=("alertname",)))), b'{"alertname":"A"}'
+    before = sys.getrefcount(raw)
+    placed = placer.place({"alertname": "A"}, raw)
+    other = placer.place({"alertname": "A", "x": "1"}, b'{"alertname":"A","x":"1"}')
+    assert placer.known(bytes(bytearray(raw))) is placed
+    assert placer.known(b'{"alertname":"B"}') is None
+    # a hundred thousand of them are remembered, in a few groups
+    assert sys.getrefcount(raw) == before
+    assert other.groups is placed.groups

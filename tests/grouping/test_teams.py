@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
+from amproxy.grouping.rights import Principal, hiding_refusal, mute_refusal
 from amproxy.grouping.teams import alert_teams, is_pinned, possible_teams
 from amproxy.labels.matchers import Matcher, all_match, parse_matchers
-from amproxy.respond.rights import Principal, hiding_refusal, mute_refusal
 
 FILE = """
 route:

@@ -153,8 +153,8 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
             record.getMessage() for record in caplog.records if "dead man" in record.getMessage()
         ]
         wanted = {
-            "timer": "a timer is overdue by 1m3",
-            "page": "a page has waited for 6m4",
+            "timer": "a timer is overdue by 1 min 3",
+            "page": "a page has waited for 6 min 4",
             "part": "a part of this process does not run",
         }[what]
         assert wanted in said

@@ -9,6 +9,7 @@ from amproxy.config.structs import Config, Integration, NotifyStep, OncallSettin
 from amproxy.model import Incident
 from amproxy.respond.actions import ActionRequest, perform
 from amproxy.store import groups, incidents
+from amproxy.store.commit import commit
 from tests.support.integration.house import Clock, House, config, plan
 from tests.support.waiting import soon
 
@@ -81,6 +82,65 @@ async def test_it_is_over_when_the_alerts_of_both_are(house_of: Build) -> None:
 
     await soon(over)
     assert (await incidents.load(house.context.wire, load.id)).resolved_by == "source"
+
+
+async def test_what_is_taken_out_again_pages_and_has_its_later_alerts_and_its_end(
+    house_of: Build,
+) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+    wire = house.context.wire
+    disk, load = await merged(house)
+    await push(house, "Disk", host="db2")
+
+    async def both() -> bool:
+        return (await incidents.load(wire, load.id)).firing == 3
+
+    await soon(both)
+    unmerge = ActionRequest(action="unmerge", user="bob", via="web")
+    await perform(house.context, disk.id, unmerge)
+    own, rest = await incidents.load(wire, disk.id), await incidents.load(wire, load.id)
+    assert (own.state, own.firing, rest.state, rest.firing) == ("triggered", 2, "triggered", 1)
+    assert len(await incidents.load_alerts(wire, disk.id)) == 2
+    assert len(await incidents.load_alerts(wire, load.id)) == 1
+    await soon(lambda: len(house.chat.sent) == 3)
+    await push(house, "Disk", host="db3")
+
+    async def grown() -> bool:
+        return (await incidents.load(wire, disk.id)).firing == 3
+
+    await soon(grown)
+    for labels in ({}, {"host": "db2"}, {"host": "db3"}):
+        await push(house, "Disk", over=True, **labels)
+
+    async def over() -> bool:
+        return (await incidents.load(wire, disk.id)).state == "resolved"
+
+    await soon(over)
+    assert (await incidents.load(wire, load.id)).state == "triggered"
+    assert len(await house.incidents()) == 2
+
+
+async def test_a_flush_that_had_begun_before_it_was_taken_out_decides_anew(
+    house_of: Build,
+) -> None:
+    """Else it would open another incident for alerts of one that a person resolved with it."""
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+    wire, now = house.context.wire, house.context.now()
+    disk, load = await merged(house)
+    resolve = ActionRequest(action="resolve", user="bob", via="web")
+    assert (await perform(house.context, load.id, resolve)).quiet_until is not None
+    loaded = await groups.load_group(wire, disk.group)
+    assert loaded is not None
+    flush = groups.begin_flush(loaded, next_due=now + 300, now=now)
+    unmerge = ActionRequest(action="unmerge", user="bob", via="web")
+    assert (await perform(house.context, disk.id, unmerge)).state == "triggered"
+    assert not await commit(wire, flush)
+    await push(house, "Disk", host="db2")
+
+    async def grown() -> bool:
+        return [one.firing for one in await house.incidents("triggered")] == [2]
+
+    await soon(grown)
 
 
 # ------------------------------------------------------------------------------------------------------ coming back
@@ -261,6 +321,14 @@ async def test_two_incidents_of_one_group_take_two_turns_and_may_be_merged(house
     await soon(lambda: len(house.chat.sent) == 2)
     assert sorted(address for address, _ in house.chat.sent) == ["ann", "bob"]
     first, second = await house.incidents()
+    await perform(
+        house.context,
+        first.id,
+        ActionRequest(action="merge", user="bob", via="web", into=second.id),
+    )
+    unmerge = ActionRequest(action="unmerge", user="bob", via="web")
+    await perform(house.context, first.id, unmerge)  # the group is of both
+    assert [one.firing for one in await house.incidents("triggered")] == [1, 1]
     await perform(
         house.context,
         first.id,

@@ -10,12 +10,14 @@ from amproxy.apply import apply_event
 from amproxy.config.structs import Config, Integration, NotifyStep, Receiver, Storm, Wait
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Acknowledge
+from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.respond import test_messages
 from amproxy.respond.test_messages import build_test_pages
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
 from amproxy.store.incidents import enqueue
+from amproxy.text import Phrase, phrase
 from tests.support.integration.house import House, config, plan
 from tests.support.waiting import soon
 from tests.support.words import said
@@ -23,7 +25,9 @@ from tests.support.words import said
 Build = Callable[[Config], Awaitable[House]]
 HOOK = Receiver(
     name="hook",
-    integrations=(Integration(kind="webhook", index=0, send_resolved=True, settings={}),),
+    integrations=(
+        Integration(kind="webhook", index=0, send_resolved=True, settings=WebhookSettings()),
+    ),
 )
 
 
@@ -69,6 +73,27 @@ async def test_a_page_that_fails_and_one_that_arrives_are_both_written_down(
     assert failed.error == "… has blocked the bot", "an address may be a secret"
     assert (sent.channel, sent.outcome, sent.subject, sent.error) == ("email", "sent", "Disk", "")
     assert sent.ms is not None and sent.ms < 60000 and abs(sent.at - house.context.now()) < 60
+
+
+async def test_an_error_is_stored_as_a_code_with_what_the_other_side_said(house_of: Build) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+
+    def refusal(text: str) -> Phrase:
+        return phrase("failure.status_said", service="Chat", status=403, said=text)
+
+    house.chat.refuse = lambda address, card: DeliveryError(
+        refusal(f"{address} has blocked the bot"), permanent=True
+    )
+    await push(house, "Disk")
+    failed, _ = await entries(house, 2)
+    assert failed.error == refusal("… has blocked the bot"), "an address may be a secret"
+    assert str(failed.error) == "Chat: 403 … has blocked the bot"
+    [incident] = await house.incidents()
+    page = next(one for one in incident.pages if one.channel == "console")
+    assert isinstance(page.error, Phrase) and page.error.key == "failure.status_said"
+    assert any("Chat: 403" in line for line in await house.timeline(incident))
+    contacts = await deliveries.load_contact_outcomes(house.context.wire)
+    assert contacts["ann", "console"].error == failed.error
 
 
 async def test_each_attempt_is_an_entry_of_its_own(house_of: Build) -> None:
@@ -153,7 +178,7 @@ async def test_a_test_page_is_a_notice_in_the_log(house_of: Build) -> None:
     assert await commit(house.context.wire, operations)
     house.context.wake(outbox=True)
     found = {one.channel: one for one in await entries(house, 2)}
-    assert (found["console"].kind, found["console"].outcome, found["console"].subject) == (
+    assert (found["console"].kind, found["console"].outcome, str(found["console"].subject)) == (
         "notice",
         "sent",
         "Test page",

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ import pytest
 from amproxy.config.structs import Config, Heartbeat, Source, Web
 from amproxy.secret import Secret
 from amproxy.store import groups, incidents
+from tests.support.acceptance.moments import rfc3339
 from tests.support.cases import ALERTMANAGER
+from tests.support.config.configs import REACHES
 from tests.support.integration.house import House, config
 from tests.support.waiting import soon
 
@@ -232,14 +235,18 @@ async def test_grafanas_signature_is_demanded_under_both_its_names(house_of: Bui
     house = await house_of(config(sources=SOURCES))
     body = json.dumps({"alerts": [alert()]}).encode()
     plain = hmac.new(b"k", body, hashlib.sha256).hexdigest()
-    stamped = hmac.new(b"k", b"1772616030:" + body, hashlib.sha256).hexdigest()
+    now = int(house.context.now())
+    stamped = hmac.new(b"k", f"{now}:".encode() + body, hashlib.sha256).hexdigest()
+    old = hmac.new(b"k", b"1772616030:" + body, hashlib.sha256).hexdigest()
     for status, headers in [
         (401, {}),
         (401, {"x-grafana-alerting-signature": "0" * 64}),
         (200, {"x-grafana-alerting-signature": plain}),
         (200, {"x-grafana-alert-signature": plain}),
-        (200, {"x-grafana-alert-signature": stamped, "x-grafana-timestamp": "1772616030"}),
-        (401, {"x-grafana-alert-signature": stamped, "x-grafana-timestamp": "1772616031"}),
+        (200, {"x-grafana-alert-signature": stamped, "x-grafana-timestamp": str(now)}),
+        (401, {"x-grafana-alert-signature": stamped, "x-grafana-timestamp": str(now + 1)}),
+        (401, {"x-grafana-alert-signature": stamped}),
+        (401, {"x-grafana-alert-signature": old, "x-grafana-timestamp": "1772616030"}),
     ]:
         assert (await house.post("/webhook/grafana", None, raw=body, headers=headers))[0] == status
 
@@ -261,6 +268,28 @@ async def test_a_webhooks_alert_without_news_lapses_and_says_why(house_of: Build
     [incident] = await soon(lambda: house.incidents("resolved"))
     assert incident.resolved_by == "expired"
     assert any("no news from the source" in line for line in await house.timeline(incident))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "then_resolved", "ended"),
+    [(None, False, "expired"), (3, False, "expired"), (600, True, "source")],
+)
+async def test_a_raw_alert_that_is_not_heard_of_again_says_so(
+    house_of: Build, seconds: float | None, then_resolved: bool, ended: str
+) -> None:
+    house = await house_of(config(global_=msgspec.structs.replace(REACHES, resolve_timeout=0.6)))
+
+    def moment(after: float) -> str:
+        return rfc3339(house.context.now() + after)
+
+    pushed: dict[str, Any] = {"labels": {"alertname": "X"}}
+    end = {} if seconds is None else {"endsAt": moment(seconds)}
+    await house.post("/api/v2/alerts", [{**pushed, **end}])
+    if then_resolved:
+        await soon(lambda: house.incidents("triggered"))
+        await house.post("/api/v2/alerts", [{**pushed, "endsAt": moment(0)}])
+    [incident] = await soon(lambda: house.incidents("resolved"))
+    assert incident.resolved_by == ended
 
 
 async def test_where_no_route_says_group_by_the_senders_group_is_kept(house_of: Build) -> None:
@@ -286,3 +315,36 @@ async def test_where_no_route_says_group_by_the_senders_group_is_kept(house_of: 
 async def _two(house: House) -> Any:
     found = await house.incidents()
     return found if len(found) == 2 else None
+
+
+async def test_alerts_that_a_process_has_not_heard_of_cost_one_command_and_lose_nothing_stored(
+    house_of: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(config())
+    wire, asked = house.context.wire, list[str]()
+
+    def call(*words: Any, known: Callable[..., Any] = wire.call) -> Any:
+        asked.append(str(words[0]))
+        return known(*words)
+
+    def body(starts: str, *disks: str) -> list[dict[str, Any]]:
+        labels = [{"alertname": "Disk", "disk": disk} for disk in disks]
+        times = {"startsAt": starts, "endsAt": "2100-01-01T00:00:00Z"}
+        return [{"labels": one, **times} for one in labels]
+
+    await house.stop()  # only what pushes ask is counted
+    monkeypatch.setattr(wire, "call", call)
+    assert await house.post("/api/v2/alerts", body("2026-01-01T00:00:00Z", "a", "b")) == (200, None)
+    assert asked == ["EVALSHA"]
+    # A new configuration forgets all placements, as a restart does: what is stored is merged.
+    house.context.use_config(house.context.config)
+    assert await house.post("/api/v2/alerts", body("2026-02-01T00:00:00Z", "b", "c")) == (200, None)
+    assert asked == ["EVALSHA", "EVALSHA", "HMGET", "EVALSHA"]
+    (group,) = await groups.load_group_ids(wire)
+    loaded = await groups.load_group(wire, group)
+    assert loaded is not None
+    starts = {
+        one.labels["disk"]: datetime.fromtimestamp(one.starts_ns / 10**9, UTC).month
+        for one in loaded.alerts
+    }
+    assert starts == {"a": 1, "b": 1, "c": 2}

@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from amproxy import metrics
+from amproxy.apply import apply_event
 from amproxy.config.structs import Config, Notify, NotifyStep, Storm, User, Wait
 from amproxy.errors import DeliveryError
+from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, OutgoingMessage
 from amproxy.notify import delivery, lanes
 from amproxy.notify import worker as delivery_worker
 from amproxy.notify.message import Card
-from amproxy.store import keys, outbox
+from amproxy.store import incidents, keys, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.outbox import RateLimit
@@ -83,6 +85,51 @@ async def house_with(house_of: Build, wanted: Config, chat: Recorder) -> House:
     house.chat = chat
     house.start()
     return house
+
+
+class Gate(Recorder):
+    """A chat that answers nobody until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__("console")
+        self.asked, self.opened = 0, asyncio.Event()
+
+    async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        self.asked += 1
+        await self.opened.wait()
+        return await super().send(settings, card)
+
+
+async def test_pages_that_nobody_needs_any_more_are_skipped_together(house_of: Build) -> None:
+    chat, names = Gate(), [f"disk-{number}" for number in range(120)]
+    house = await house_with(house_of, one_step(), chat)
+    context = house.context
+    skipped = metrics.pages.labels("console", "main", "skipped")
+    before = skipped._value.get()
+
+    async def reads() -> int:
+        """How often Redis read from its clients so far: once for commands that come together."""
+        lines = (await context.wire.call("INFO", "stats")).decode().split()
+        [count] = [line for line in lines if line.startswith("total_reads_processed:")]
+        return int(count.partition(":")[2])
+
+    await push(house, *names)
+    await soon(lambda: chat.asked == 1)
+
+    async def all_wait() -> bool:
+        opened, _ = await incidents.list_incidents(context.wire, limit=500)
+        return len(opened) == len(names) and all(one.pages for one in opened)
+
+    await soon(all_wait, seconds=30)
+    acknowledge = Acknowledge(user="bob", via="web")
+    for one in (await incidents.list_incidents(context.wire, limit=500))[0]:
+        await apply_event(context, one.id, acknowledge)
+    await push(house, "the last")
+    count = await reads()
+    chat.opened.set()
+    await soon(lambda: skipped._value.get() - before == len(names) - 1, seconds=30)
+    await soon(lambda: titles(chat, "ann")[1:] == ["the last"], seconds=30)
+    assert await reads() - count < len(names), "each page took a round trip of its own"
 
 
 async def test_thousands_of_messages_to_a_chat_that_hangs_delay_nobody_else(

@@ -167,7 +167,10 @@ async def test_a_topic_of_sns_is_confirmed_and_one_that_cannot_be_is_asked_to_co
 
     house.doors = PushEndpoints(house.context, fetch=unreachable)
     status, answer = await house.post("/webhook/sns", handshake())
-    assert (status, answer["detail"]) == (503, "Amazon SNS: no connection")
+    assert (status, answer["detail"]) == (
+        503,
+        "Amazon SNS could not be asked: Amazon SNS: no connection",
+    )
     house.doors = PushEndpoints(house.context, fetch=fetch)
     assert (await house.post("/integrations/v1/amazon_sns/k/", handshake()))[0] == 200
     assert asked == [CERTIFICATE, SUBSCRIBE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -13,12 +14,16 @@ from amproxy import metrics
 from amproxy.config.structs import Config, Heartbeat, Integration, OncallSettings, Receiver
 from amproxy.correlate import heartbeats as correlate_heartbeats
 from amproxy.correlate.regroup import regroup_all
+from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import parse_matcher
 from amproxy.notify.channels.webhook.settings import WebhookSettings
+from amproxy.server import replica
+from amproxy.server.replica import ReplicaRecord
 from amproxy.store import heartbeats, keys
 from amproxy.store.groups import load_groups
 from amproxy.store.leases import Timer
 from amproxy.store.replicas import Replica, publish_replica
+from amproxy.store.wire import Wire
 from tests.support.integration.house import House, config
 from tests.support.waiting import soon
 
@@ -289,3 +294,44 @@ async def test_what_another_replica_would_have_heard_is_missed_after_a_start(
     await publish_replica(house.context.wire, living("old", time.time() - 600))
     await look_at_watchdog(house)
     assert (await last(house)).missing_since
+
+
+async def test_what_was_refused_while_redis_was_away_is_not_missed(
+    house_of: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(beating(Heartbeat(name="watchdog", every=60)))
+    await away_and_back(house, since=3600)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("Redis is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(heartbeats, "record", refuse)
+        with pytest.raises(StoreUnavailable):
+            await correlate_heartbeats.record_heartbeat(house.context, "watchdog")
+    await look_at_watchdog(house)
+    assert not (await last(house)).missing_since
+
+
+async def test_an_outage_of_redis_counts_as_time_in_which_nobody_listened(
+    house_of: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(beating(Heartbeat(name="watchdog", every=60)))
+    await away_and_back(house, since=3600)
+    published = publish_replica
+    refused = 0
+
+    async def refuse_twice(wire: Wire, record: Replica) -> None:
+        nonlocal refused
+        refused += 1
+        if refused <= 2:
+            raise StoreUnavailable("Redis is away")
+        await published(wire, record)
+
+    monkeypatch.setattr(replica, "publish_replica", refuse_twice)
+    monkeypatch.setattr(replica, "PUBLISH_INTERVAL", 0.01)
+    publisher = asyncio.create_task(ReplicaRecord(house.context, "one", "127.0.0.1:1").run())
+    await soon(lambda: refused > 2)
+    publisher.cancel()
+    await look_at_watchdog(house)
+    assert not (await last(house)).missing_since

@@ -1,4 +1,4 @@
-"""What is muted is not told again, however often repeat_interval passes."""
+"""Alerts that fire on after their incident was resolved by hand: when they page again, and not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from amproxy.config.structs import NotifyStep, Route
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Resolve
+from amproxy.model import Incident
+from amproxy.text.render import in_english
 from tests.support.integration.house import config, plan
 from tests.support.integration.stepping import Stepping, stepping
 
@@ -52,3 +54,37 @@ async def test_an_incident_that_was_resolved_by_hand_does_not_come_back_while_it
     first, second = await stepping(redis_url, found, EVENING.timestamp(), night)
     assert first - EVENING < timedelta(minutes=1)
     assert timedelta(hours=10) <= second - EVENING < timedelta(hours=10, minutes=11)
+
+
+async def test_who_resolves_what_still_fires_is_told_when_it_pages_again(redis_url: str) -> None:
+    """repeat_interval is no multiple of group_interval here: the tick after it is meant."""
+    route = Route(
+        receiver="oncall",
+        key="{}",
+        group_by=("alertname",),
+        group_by_given=True,
+        group_wait=30.0,
+        group_interval=600.0,
+        repeat_interval=4000.0,
+    )
+    found = config(plan(NotifyStep(users=("ann",))), route=route)
+    start = EVENING.timestamp()
+
+    async def night(service: Stepping) -> list[Incident]:
+        await service.push({"alertname": "Disk"}, start + 86400)
+        resolved = start + 5000, lambda: service.act(Resolve(user="ann", via="web"))
+        await service.until(start + 3 * 3600, resolved)
+        return await service.incidents()
+
+    first, second = await stepping(redis_url, found, start, night)
+    assert first.quiet_until is not None and second.quiet_until is None
+    assert (
+        timedelta(0)
+        <= timedelta(seconds=second.started_at - first.quiet_until)
+        < timedelta(seconds=1)
+    )
+    until = datetime.fromtimestamp(first.quiet_until, UTC)
+    assert first.news != "" and in_english(first.news) == (
+        "Resolved by ann (via web). 1 alert still fires: without a change it pages again at "
+        f"{until:%Y-%m-%d %H:%M} UTC."
+    )

@@ -45,7 +45,7 @@ async def test_a_handoff_is_told_to_both_sides_once_by_two_replicas(redis_url: s
             coming.text == "You are on call for main until Wed 7 Jan 09:00 (UTC); after you: Ann."
         )
         assert going.text == "You are no longer on call for main; Bob has taken over."
-        assert (coming.kind, coming.channel, coming.address, coming.subject) == (
+        assert (coming.kind, coming.channel, coming.address, str(coming.subject)) == (
             "notice",
             "console",
             "bob",

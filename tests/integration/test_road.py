@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from amproxy.config.structs import Config, Global, NotifyStep, User, Wait
-from amproxy.errors import Conflict, DeliveryError
+from amproxy.correlate import own_flush
+from amproxy.errors import Conflict, DeliveryError, StoreUnavailable
+from amproxy.labels.matchers import parse_matcher
+from amproxy.notify.worker import DeliveryWorker
 from amproxy.respond.actions import ActionRequest, perform
+from amproxy.store import groups, leases, outbox
+from amproxy.store.leases import Timer
+from amproxy.store.outbox import OutboxMessage
+from amproxy.text import phrase
 from tests.support.integration.house import Clock, House, config, plan
 from tests.support.waiting import soon
 
@@ -54,6 +63,53 @@ async def test_a_webhook_pages_escalates_and_stops_when_somebody_acknowledges(
     [incident] = await house.incidents("resolved")
     assert incident.resolved_by == "source"
     assert any("Acknowledged by bob" in line for line in await house.timeline(incident))
+
+
+@pytest.mark.parametrize("short", [True, False])
+async def test_a_push_and_its_page_need_nobody_who_leases_timers_or_reads_the_outbox(
+    house_of: Build, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    """Neither is asked on the short way; on the ordinary one, both are."""
+    leased, read = list[Timer](), list[OutboxMessage]()
+
+    async def lease_due(*words: Any, known: Any = leases.lease_due) -> list[Timer]:
+        found: list[Timer] = await known(*words)
+        leased.extend(one for one in found if one.kind == "flush")
+        return found
+
+    async def read_outbox(*words: Any, known: Any = outbox.read) -> list[OutboxMessage]:
+        found: list[OutboxMessage] = await known(*words)
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(leases, "lease_due", lease_due)
+    monkeypatch.setattr(outbox, "read", read_outbox)
+    if not short:
+        monkeypatch.setattr(own_flush, "MOST", 0)
+        monkeypatch.setattr(DeliveryWorker, "take_operation", lambda deliverer: [])
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+    await soon(lambda: house.context.wire.taker is not None)
+    assert (await house.post("/webhook/am", webhook(firing())))[0] == 200
+    await soon(lambda: house.chat.sent)
+    assert [address for address, _ in house.chat.sent] == ["ann"]
+    assert bool(leased) is bool(read) is not short
+
+
+async def test_a_push_whose_answer_is_lost_is_flushed_all_the_same(
+    house_of: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+
+    async def lost(*words: Any, known: Any = groups.ingest) -> None:
+        await known(*words)
+        raise StoreUnavailable(phrase("refusal.redis_went"))
+
+    await soon(lambda: house.context.timer_turns is not None)
+    monkeypatch.setattr(groups, "ingest", lost)
+    assert (await house.post("/webhook/am", webhook(firing())))[0] == 503
+    began = time.monotonic()
+    await soon(lambda: house.chat.sent)
+    assert time.monotonic() - began < leases.LEASE, "nobody waits for the end of the lease"
 
 
 async def test_the_raw_door_waits_for_the_group_and_resolves_by_ends_at(house_of: Build) -> None:
@@ -145,3 +201,25 @@ async def test_a_contact_that_the_file_cannot_reach_gives_way_at_once_and_the_lo
         assert said.count(line) == 1
     for channel in ("telegram to bob", "email to ann"):
         assert f"{channel}: not sent, global has no" in caplog.text
+
+
+async def test_equal_routes_with_one_receiver_tell_twice_as_alertmanagers_do(
+    house_of: Build,
+) -> None:
+    plain = config()
+    child = msgspec.structs.replace(
+        plain.route, key='{}/{team="a"}', matchers=(parse_matcher('team="a"'),), continue_=True
+    )
+    twins = (child, msgspec.structs.replace(child, twin=1, group_wait=0.1))
+    house = await house_of(
+        msgspec.structs.replace(plain, route=msgspec.structs.replace(plain.route, routes=twins))
+    )
+    await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk", "team": "a"}}])
+    await soon(lambda: len(house.chat.sent) == 2)
+    found = await house.incidents("triggered")
+    assert len({incident.group for incident in found}) == 2
+    assert {incident.group_key for incident in found} == {'{}/{team="a"}:{alertname="Disk"}'}
+    past = "2026-01-01T00:00:00Z"
+    over = {"labels": {"alertname": "Disk", "team": "a"}, "startsAt": past, "endsAt": past}
+    await house.post("/api/v2/alerts", [over])
+    await soon(lambda: house.incidents("resolved"))

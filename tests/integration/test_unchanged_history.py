@@ -21,7 +21,7 @@ from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
 from amproxy.text.render import english
 from amproxy.web.incidents import views
-from tests.support.integration.plans import MADE, MONDAY, NAMES, act, configs
+from tests.support.integration.plans import KIND, MADE, MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import Stepping, stepping
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "30"))
@@ -30,9 +30,12 @@ LENGTH = 14 * 3600.0
 
 ALERTS = ("Down", "Slow", "Full")
 seconds = st.integers(0, int(LENGTH) // 60).map(lambda minutes: minutes * 60.0 + 17.0)
-# one alert: from when, for how long
+# one alert: how grave, from when, for how long
 fires = st.tuples(
-    st.sampled_from(ALERTS), seconds, st.integers(1, 300).map(lambda minutes: minutes * 60.0)
+    st.sampled_from(ALERTS),
+    st.sampled_from(("critical", "warning")),
+    seconds,
+    st.integers(1, 300).map(lambda minutes: minutes * 60.0),
 )
 kinds = st.sampled_from(["acknowledge", *MADE, "snooze", "reassign", "add_responders"])
 acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
@@ -43,7 +46,7 @@ acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 def test_an_unchanged_file_changes_nothing(
     redis_url: str,
     config: Config,
-    alerts: list[tuple[str, float, float]],
+    alerts: list[tuple[str, str, float, float]],
     answers: list[tuple[str, str, float]],
 ) -> None:
     lines = asyncio.run(stepping(redis_url, config, START, partial(lived, alerts, answers)))
@@ -66,12 +69,14 @@ def explained(one: RecordedIncident) -> list[object]:
 
 
 async def lived(
-    alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]], service: Stepping
+    alerts: list[tuple[str, str, float, float]],
+    answers: list[tuple[str, str, float]],
+    service: Stepping,
 ) -> list[bytes]:
     """Let it happen, and export it."""
     happenings: list[tuple[float, Callable[[], Awaitable[object]]]] = []
-    for name, at, length in alerts:
-        labels = {"alertname": name, "severity": "critical"}
+    for name, severity, at, length in alerts:
+        labels = {"alertname": name, "severity": severity, **KIND}
         happenings.append((START + at, partial(service.push, labels, START + at + length)))
     happenings += [
         (

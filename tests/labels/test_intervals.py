@@ -76,7 +76,6 @@ def test_local_is_the_zone_of_this_machine() -> None:
     ("entry", "path", "reason"),
     [
         ({"weekdays": ["mon"]}, (0, "weekdays", 0), "'mon' is not a weekday"),
-        ({"weekdays": ["monday", "saturday:sunday"]}, (0, "weekdays", 1), "backwards"),
         ({"weekdays": ["monday : friday"]}, (0, "weekdays", 0), "not a weekday"),
         ({"weekdays": ["monday:tuesday:friday"]}, (0, "weekdays", 0), "more than two"),
         ({"weekdays": "monday"}, (0, "weekdays"), "must be a list"),
@@ -309,3 +308,20 @@ def test_until_it_changes_an_interval_stays_as_it_is(
     span = timedelta(days=4) if changes is None else min(changes - at, timedelta(days=4))
     minutes = range(int(span / timedelta(minutes=1)))
     assert all(interval.holds(at + timedelta(minutes=minute)) == now for minute in minutes)
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "days"),
+    [
+        ("friday:monday", "sun mon fri sat"),
+        ("saturday:sunday", "sun sat"),
+        ("sunday:saturday", "sun mon tue wed thu fri sat"),
+        ("tuesday:monday", "sun mon tue wed thu fri sat"),
+        ("monday:wednesday", "mon tue wed"),
+    ],
+)
+def test_weekdays_may_go_over_the_end_of_the_week(weekdays: str, days: str) -> None:
+    interval = parse_time_interval("x", [{"weekdays": [weekdays]}])
+    sunday = datetime(2026, 1, 4, 12, tzinfo=UTC)
+    held = [day for day in range(7) if interval.holds(sunday + timedelta(days=day))]
+    assert [["sun", "mon", "tue", "wed", "thu", "fri", "sat"][day] for day in held] == days.split()

@@ -95,7 +95,14 @@ def test_a_gate_still_stands_after_a_snooze_that_brought_nothing() -> None:
 def test_alerts_of_a_merged_incident_count() -> None:
     drive = Drive(GATE, BOB)
     drive.do(
-        Absorb(user="eve", via="web", number=8, title="Other", groups={"h": MergedGroup(firing=2)})
+        Absorb(
+            user="eve",
+            via="web",
+            id="j",
+            number=8,
+            title="Other",
+            groups={"h": MergedGroup(firing=2)},
+        )
     )
     assert drive.who == [(0, "bob")]
 

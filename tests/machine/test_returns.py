@@ -59,6 +59,16 @@ def test_it_comes_back_with_the_policy_as_the_file_has_it_then() -> None:
     assert drive.who[-1] == (200, "bob")
 
 
+def test_what_is_opened_again_is_quiet_no_longer() -> None:
+    drive = Drive(EVE)
+    drive.do(Resolve(user="eve", via="web", quiet_until=5000.0))
+    assert drive.incident.quiet_until == 5000.0
+    drive.do(Reopen(user="eve", via="web"))
+    assert drive.incident.quiet_until is None
+    drive.alerts(0)
+    assert drive.incident.state == "resolved" and drive.incident.quiet_until is None
+
+
 def test_buttons_of_before_the_end_are_old() -> None:
     drive = Drive(EVE)
     drive.alerts(0)

@@ -194,7 +194,7 @@ def test_a_snooze_outlives_alerts_that_end_and_come_back() -> None:
     snooze(drive, 3600)
     for at in (100, 130):
         drive.now = START + at
-        drive.alerts(0)
+        drive.alerts(0, ended_by="source" if at == 100 else "unnamed")
         assert drive.incident.state == "resolved"
         drive.now += 2.5
         drive.come_back()

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.model import Alert
 from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.notify.channels.email.message import build_mail
 from amproxy.notify.channels.text import one_line
-from amproxy.notify.message import Button, Card, Link
+from amproxy.notify.message import Button, Card, Link, Picture
 from tests.support.notify.mails import NOW, card, settings
 from tests.support.standins.smtp import SmtpServer, _problem
 
@@ -35,6 +36,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: set[str] = set()
         self.targets: list[str] = []
+        self.pictures: list[dict[str, str | None]] = []
         self.text = ""
         self.feed(source)
 
@@ -42,6 +44,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
         self.targets += [value or "" for name, value in attrs if name == "href"]
+        self.pictures += [dict(attrs)] if tag == "img" else []
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -82,6 +85,21 @@ async def test_both_parts_say_all_that_a_person_wants_to_know(server: SmtpServer
     assert "Acknowledge: http://127.0.0.1/act/a?x=1&y=2" in mail.part("plain")
 
 
+async def test_a_picture_is_shown_with_a_text_in_its_place(server: SmtpServer) -> None:
+    url = "https://images.example.org/1.png?a=1&b=2"
+    shown = card(pictures=[Picture(url=url, text='Picture: "Disk"')])
+    ref = await EmailChannel().send(settings(server), shown)
+    over = replace(shown, state="resolved", state_text="Resolved")
+    await EmailChannel().edit(settings(server), ref, over)
+    first, last = server.mails
+    page = Page(first.part("html"))
+    [picture] = page.pictures
+    assert (picture["src"], picture["alt"]) == (url, 'Picture: "Disk"')
+    assert url in page.targets
+    assert f'Picture: "Disk": {url}' in first.part("plain")
+    assert Page(last.part("html")).pictures == []
+
+
 async def test_a_button_without_a_link_is_not_shown(server: SmtpServer) -> None:
     await EmailChannel().send(settings(server), card())
     assert "Resolve" not in server.mails[0].part("plain") + server.mails[0].part("html")
@@ -116,6 +134,20 @@ async def test_the_subject_names_number_state_and_title(
 ) -> None:
     await EmailChannel().send(settings(server), card(**changes))
     assert server.mails[0].header("Subject") == wanted
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "[FIRING:2] Disk (<b>a & b</b> \"c\" 'd' `e` ${HOME} {{ .Status }} \u00e9\U0001f642 ops)",
+        "\u041f\u043e\u0440\u043e\u0433 " * 20 + "x",
+    ],
+)
+async def test_a_long_subject_in_any_letters_arrives_as_it_was(
+    server: SmtpServer, subject: str
+) -> None:
+    await EmailChannel().send(replace(settings(server), subject=subject), card())
+    assert server.mails[0].header("Subject") == subject
 
 
 async def test_texts_and_headers_of_the_file_take_the_place_of_our_own(server: SmtpServer) -> None:

@@ -72,7 +72,7 @@ def test_three_time_outs_in_a_row_stall_a_lane_and_one_answer_of_any_kind_ends_i
     for second in range(TIMEOUTS_TO_STALL):
         assert not health.stalled(lane, second)
         health.record(lane, "timeout", second)
-    assert health.stalled(lane, 3) == "no answer 3 times in a row"
+    assert str(health.stalled(lane, 3)) == "no answer 3 times in a row"
     assert (health.hanging("chat"), health.hanging("mail")) == (1, 0)
     assert not health.stalled("chat/bob", 3), "another person's chat is none of it"
     health.record(lane, "rate_limited", 4)

@@ -145,6 +145,8 @@ def test_alerts_of_an_incident_that_the_card_does_not_hold_count_as_truncated() 
     assert (
         message(kind="incident", alerts=[alert()], firing=20, resolved=4)["truncatedAlerts"] == 23
     )
+    left_out = message(alerts=[alert()], firing=1, resolved=0, truncated=2, left_out=7)
+    assert left_out["truncatedAlerts"] == 9
 
 
 def test_the_reason_and_the_labels_of_the_route_are_told() -> None:

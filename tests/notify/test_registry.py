@@ -23,7 +23,7 @@ receivers:
   - name: r
     oncall_configs: [{{escalation_policy: p}}]
   - name: box
-    siren_configs: [{{url: '{url}/box', volume: 9, text: 'Look at {{{{ title }}}}'}}]
+    siren_configs: [{{url: '{url}/box', volume: 9, text: 'Look at {{{{ .Status }}}}'}}]
 users: [{{name: alice, contacts: {{siren: '{url}/alice'}}}}]
 schedules: [{{name: s, layers: [{{users: [alice]}}]}}]
 escalation_policies: [{{name: p, steps: [{{notify: {{schedule: s}}}}]}}]

@@ -18,7 +18,7 @@ from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.secret import Secret
 from tests.support.config.configs import fault
-from tests.support.notify.cards import HOSTILE, card, hostile_cards, resolved
+from tests.support.notify.cards import HOSTILE, PICTURES, card, hostile_cards, resolved
 from tests.support.standins.slack import SlackStandIn
 
 CHANNEL = "C111"
@@ -78,6 +78,44 @@ async def test_a_page_has_header_state_text_labels_alerts_links_and_buttons(
         links["elements"][0]["text"] == "<https://oncall.example.org/incidents/INC|Open in amproxy>"
     )
     assert "#42 HighCPU on eu1" in message.text
+
+
+def kinds(blocks: list[dict[str, Any]]) -> list[str]:
+    return [block["type"] for block in blocks]
+
+
+async def test_a_picture_is_shown_above_the_links(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    await channel.send(to(slack), card(pictures=PICTURES[:1]))
+    [message] = slack.sent(CHANNEL)
+    assert kinds(message.blocks)[-3:] == ["image", "context", "actions"]
+    assert message.blocks[-3] == {
+        "type": "image",
+        "image_url": PICTURES[0].url,
+        "alt_text": PICTURES[0].text,
+    }
+
+
+async def test_a_page_whose_picture_slack_cannot_fetch_goes_out_without_it(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.fail("invalid_blocks")
+    ref = await channel.send(to(slack), card(pictures=PICTURES))
+    [message] = slack.sent(CHANNEL)
+    assert "image" not in kinds(message.blocks) and "actions" in kinds(message.blocks)
+    slack.fail("invalid_blocks", 2)
+    await channel.edit(to(slack), ref, resolved(pictures=PICTURES))
+    [message] = slack.sent(CHANNEL)
+    assert message.blocks == [] and "Resolved by Bob Birch" in message.text
+
+
+async def test_a_webhooks_page_whose_picture_is_refused_goes_out_without_it(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.answer(400, b"invalid_blocks")
+    await channel.send(hook(slack), card(pictures=PICTURES))
+    assert "image" not in kinds(slack.hooked[0]["blocks"])
 
 
 async def test_each_button_has_an_action_of_its_own_and_carries_its_value(

@@ -20,7 +20,8 @@ from amproxy.notify.channels.telegram.text import render_card
 from amproxy.notify.message import Button, Link
 from amproxy.secret import Secret
 from tests.support.config.configs import fault
-from tests.support.notify.cards import HOSTILE, alert, card, hostile_cards, resolved
+from tests.support.notify.cards import HOSTILE, PICTURES, alert, card, hostile_cards, resolved
+from tests.support.notify.groups import group_card
 from tests.support.standins.telegram import TelegramStandIn
 from tests.support.standins.telegram_html import parse
 
@@ -70,6 +71,47 @@ async def test_a_page_shows_number_title_state_reason_text_labels_alerts_and_lin
     assert ("b", "HighCPU on eu1", "") in marked
     assert ("a", "#42", "https://oncall.example.org/incidents/INC") in marked
     assert ("a", "Runbook", "https://runbooks.example.org/cpu") in marked
+
+
+async def test_values_and_what_the_sender_left_out_are_told(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
+    one = alert("web-1")
+    one.extra = {"values": {"A": 7.4213999999}}
+    await channel.send(to(telegram), card(alerts=[one], left_out=3, resolved=0))
+    [message] = telegram.sent(CHAT)
+    assert "A = 7.4214" in message.text
+    assert "… and 3 more that the sender left out" in message.text
+
+
+async def test_a_picture_is_shown_below_the_text_for_as_long_as_the_message_lives(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
+    ref = await channel.send(to(telegram), card(pictures=PICTURES))
+    [message] = telegram.sent(CHAT)
+    assert message.preview == PICTURES[0].url
+    await channel.edit(to(telegram), ref, resolved(pictures=PICTURES))
+    [message] = telegram.sent(CHAT)
+    assert message.text.startswith("✅") and message.preview == PICTURES[0].url
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"pictures": PICTURES[1:]}], ids=["none", "Telegram cannot reach it"]
+)
+async def test_without_a_picture_that_telegram_can_show_no_link_is_previewed(
+    telegram: TelegramStandIn, channel: TelegramChannel, changes: dict[str, Any]
+) -> None:
+    await channel.send(to(telegram), card(**changes))
+    assert telegram.sent(CHAT)[0].preview == ""
+
+
+async def test_a_page_whose_picture_is_refused_goes_out_without_it(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
+    telegram.fail(status=400, description="Bad Request: WEBPAGE_CURL_FAILED")
+    await channel.send(to(telegram), card(pictures=PICTURES))
+    [message] = telegram.sent(CHAT)
+    assert "HighCPU on eu1" in message.text and message.preview == ""
 
 
 async def test_the_buttons_begin_with_acknowledge_and_carry_their_values(
@@ -164,6 +206,15 @@ async def test_an_overlong_message_of_the_file_is_cut_as_plain_text(
     assert message.text.endswith("…")
 
 
+async def test_html_of_a_group_that_is_too_long_is_a_notice(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
+    lines = "\n".join(f"<b>{number}</b> {'x' * 60}" for number in range(200))
+    await channel.send(to(telegram, message=lines, parse_mode="HTML"), group_card())
+    [message] = telegram.sent(CHAT)
+    assert message.text.startswith("Alertmanager notification could not be sent")
+
+
 async def test_a_refused_button_address_costs_only_that_button(
     telegram: TelegramStandIn, channel: TelegramChannel
 ) -> None:
@@ -234,6 +285,8 @@ async def test_refusals_for_good_are_permanent(
     telegram.fail(status=status, description=description)
     error = await failing(channel, to(telegram))
     assert (error.permanent, error.reason, error.ambiguous) == (True, reason, False)
+    assert error.words.key == "failure.status_said", "the reader's language words it"
+    assert error.words.values == {"service": "Telegram", "status": status, "said": description}
     assert len(telegram.calls) == 1
 
 

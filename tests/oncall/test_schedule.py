@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
-from amproxy.config.structs import Ical
+from amproxy.config.structs import Absence, Ical
+from amproxy.oncall.layers import Assignment, RotatingLayer
 from amproxy.oncall.roster import Roster
+from amproxy.oncall.timeline import MAX_KEPT_PERIODS
 from tests.support.oncall.rosters import comes_next, hours, layer, local, override, roster, utc
 from tests.support.words import said
 
@@ -305,3 +309,63 @@ def test_the_ends_of_the_calendar_break_nothing(at: datetime) -> None:
     assert who.on_call("main", at).at == at
     assert who.shifts("main", at, at + timedelta(0)) == []
     comes_next(who, at)
+
+
+class Counted:
+    """The number of times that layers were asked who is on call."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number, ask = 0, RotatingLayer.assignment_at
+
+        def assignment_at(layer: RotatingLayer, at: datetime) -> Assignment:
+            self.number += 1
+            return ask(layer, at)
+
+        monkeypatch.setattr(RotatingLayer, "assignment_at", assignment_at)
+
+
+def test_the_days_ahead_are_found_out_once_however_often_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    who, start = roster(layer("daily", "alice", "bob", every="1d")), utc("2026-02-06T12:00")
+    counted = Counted(monkeypatch)
+    for minute in range(0, 3000, 10):
+        now = start + timedelta(minutes=minute)
+        who.on_call("main", now)
+        who.shifts("main", now, now + timedelta(days=28))
+    assert counted.number < 40
+
+
+def test_more_periods_than_are_kept_are_found_nevertheless() -> None:
+    who, start = roster(layer("hourly", "alice", "bob", every="1h")), utc("2026-02-06T12:00")
+    for day in (0, 1, 10, 30, 2):
+        now = start + timedelta(days=day)
+        found = who.shifts("main", now, now + timedelta(hours=MAX_KEPT_PERIODS * 2))
+        assert len(found) > MAX_KEPT_PERIODS
+        assert all(one.end == after.start for one, after in pairwise(found))
+        assert all(one.users != after.users for one, after in pairwise(found))
+
+
+def test_a_change_by_hand_of_one_schedule_leaves_what_was_found_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = utc("2026-02-06T12:00")
+    config = roster(layer("daily", "alice", "bob", every="1d")).config
+    config = replace(
+        config,
+        schedules={name: replace(config.schedules["main"], name=name) for name in ("one", "two")},
+    )
+    before = Roster(config)
+    for name in config.schedules:
+        before.on_call(name, now)
+    counted = Counted(monkeypatch)
+    by_hand = override("carol", "2026-02-06T10:00", "2026-02-06T14:00")
+    after = Roster(config, {"one": [by_hand]}, before=before)
+    assert after.on_call("two", now) == before.on_call("two", now)
+    assert counted.number == 0
+    assert after.on_call("one", now).users == ("carol",)
+    assert before.on_call("one", now).users != ("carol",)
+    assert after.plans_as(before, "two") and not after.plans_as(before, "one")
+    absent = [Absence(start=now, end=now + timedelta(hours=1))]
+    away = Roster(config, absences={before.on_call("two", now).users[0]: absent}, before=before)
+    assert away.on_call("two", now).users != before.on_call("two", now).users

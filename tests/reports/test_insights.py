@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.clock import utc
+from amproxy.grouping.rights import concerns_user
 from amproxy.model import Incident, Page
 from amproxy.oncall.hours import classify_daytime, night_start_date
 from amproxy.reports import insights
 from amproxy.reports.export import csv_columns, csv_text
-from amproxy.reports.insights import DurationSpread, concerns_user
+from amproxy.reports.insights import DurationSpread
 from amproxy.reports.insights_rows import TABLES
 from tests.support.reports.counted import MONDAY, PLAN, ZONES, counted
 

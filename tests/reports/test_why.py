@@ -28,6 +28,7 @@ from amproxy.config.structs import (
 )
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import (
+    Absorb,
     Acknowledge,
     AlertsChanged,
     Escalate,
@@ -460,6 +461,14 @@ def test_an_incident_that_became_part_of_another_says_which() -> None:
     assert second.startswith(
         "Step 2 (“Page Ann Ash”) had not run yet when bob merged it at 2026-01-06 11:01 CET"
     )
+
+
+def test_an_incident_that_another_was_merged_into_goes_on() -> None:
+    story = Story(Wait(seconds=300), NotifyStep(users=("ann",)))
+    story.until(30)
+    story.do(Absorb(user="bob", via="web", id="j", number=8, title="Other", groups={}))
+    [reason] = story.why("ann").reasons
+    assert "bob" not in reason and reason.startswith("Step 2 (“Page Ann Ash”)")
 
 
 def test_an_incident_that_is_held_back_says_until_when_and_by_what() -> None:

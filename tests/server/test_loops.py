@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -177,6 +178,52 @@ async def test_work_that_redis_refuses_is_done_when_it_lets_it() -> None:
     await soon(lambda: len(done) >= 2)
     assert sorted(done) == ["new", "one"]
     running.cancel()
+
+
+async def test_pending_work_ends_when_it_is_cancelled_while_a_defect_ends_it() -> None:
+    for turns in range(8):  # of the event loop, between the defect and the cancellation
+        pending, begun = PendingWork(), asyncio.Event()
+
+        async def fail(begun: asyncio.Event = begun) -> None:
+            begun.set()
+            raise TypeError("a defect")
+
+        async def go_on() -> None:
+            await asyncio.sleep(60)
+
+        async def keep(pending: PendingWork = pending) -> None:
+            with contextlib.suppress(TypeError):
+                await pending.run()
+            await asyncio.sleep(2)  # as long as the next attempt of a part waits, at least
+            raise AssertionError("the cancellation is lost")
+
+        running = asyncio.create_task(keep())
+        pending.add("one", fail)
+        pending.add("other", go_on)
+        await begun.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled(), f"it goes on after {turns} turns"
+
+
+async def test_a_part_that_fails_while_it_is_ended_does_not_begin_anew() -> None:
+    parts, runs = Parts(impatient), 0
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise StoreUnavailable("Redis is away")
+
+    parts.keep("part", run)
+    await asyncio.sleep(0)
+    await parts.stop()
+    await asyncio.sleep(0.5)
+    assert runs == 1
 
 
 def _value(name: str, **labels: str) -> float:

@@ -8,6 +8,7 @@ take about twenty minutes:
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -76,6 +77,7 @@ ALL = os.environ.get("AMPROXY_FAULTS") == "all"
 PUSH_PAUSE = 1.0 if ALL else 0.05
 RECOVERY = 20.0  # seconds after an error until all parts run: ten, on a machine that is not busy
 PAGES = ("/", "/incidents", "/admin", "/people", "/schedules", "/silences", "/metrics")
+OVERRIDES = itertools.count()
 CALLS = (
     *("incidents", "oncall", "health", "heartbeats", "replicas", "redis", "deliveries", "users"),
     *("maintenance", "insights"),
@@ -224,7 +226,9 @@ def look_around(amproxy: Server) -> None:
     statuses["POST incident"] = ask(
         amproxy, "/api/v1/incidents", {"title": "By hand", "users": ["alice"]}
     )
-    times = {"start": "2030-01-01T00:00:00Z", "end": "2030-01-02T00:00:00Z"}
+    minute = next(OVERRIDES)  # of its own for each: the same one again is refused
+    end = f"2030-01-02T{minute // 60:02}:{minute % 60:02}:00Z"
+    times = {"start": "2030-01-01T00:00:00Z", "end": end}
     statuses["POST override"] = ask(
         amproxy, "/api/v1/schedules/s/overrides", {"user": "alice", **times}
     )

@@ -168,11 +168,11 @@ async def test_work_that_takes_too_long_or_too_much_memory_fails_with_words(
 ) -> None:
     process = SideProcess()
     try:
-        with pytest.raises(SideProcessFailed, match="too much memory"):
+        with pytest.raises(SideProcessFailed, match="memory"):
             await process.run(bytearray, 8 << 30, size=1 << 20)
         assert await process.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]
         monkeypatch.setattr(sideprocess, "TIMEOUT", 0.2)
-        with pytest.raises(SideProcessFailed, match="took too long"):
+        with pytest.raises(SideProcessFailed, match="time"):
             await process.run(time.sleep, 60, size=1 << 20)
         monkeypatch.setattr(sideprocess, "TIMEOUT", 60.0)
         assert await process.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from tests.support.servers import Server, Servers
 from tests.support.standins.certificate import Certificate
 from tests.support.waiting import until
 
+EVENTS = "{file_outputs: [{name: audit, path: events.jsonl}]}"
 ALERT = {"labels": {"alertname": "DiskFull", "host": "db1"}}
 # Seconds: less than any wait that an end could be stuck in, more than a busy machine takes.
 SOON = 15.0
@@ -35,17 +37,29 @@ def start(servers: Servers, workers: int, *args: str, routes: str = ROUTES) -> S
     return servers.amproxy(routes, args=["--workers", str(workers), *args])
 
 
-def children(server: Server) -> list[int]:
-    """The process ids of its workers."""
+def children(server: Server, word: str = "--fd") -> list[int]:
+    """The process ids of its workers, or of those that have another word in their command."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
             if (
                 re.search(rf"^PPid:\s{server.pid}$", status.read_text(), re.MULTILINE)
-                and "--fd" in (status.parent / "cmdline").read_text()
+                and word in (status.parent / "cmdline").read_text()
             ):
                 found.append(int(status.parent.name))
     return found
+
+
+def redis_of(server: Server) -> int:
+    [pid] = children(server, "unixsocket")
+    return pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 @BOTH
@@ -53,7 +67,7 @@ def children(server: Server) -> list[int]:
 def test_it_ends_in_seconds_with_code_0_while_pages_are_open(
     servers: Servers, workers: int, number: signal.Signals
 ) -> None:
-    amproxy = start(servers, workers)
+    amproxy = start(servers, workers, routes=f"{ROUTES}event_recorder: {EVENTS}\n")
     pages = [sse(amproxy) for _ in range(4)]
     started = time.monotonic()
     os.kill(amproxy.pid, number)
@@ -66,6 +80,35 @@ def test_it_ends_in_seconds_with_code_0_while_pages_are_open(
         page.close()
     # Not by running out of the time that open requests are given.
     assert "shutdown exceeded" not in amproxy.stderr and "Traceback" not in amproxy.stderr
+    assert amproxy.config is not None
+    events = [
+        json.loads(line)["data"]
+        for line in (amproxy.config.parent / "events.jsonl").read_text().splitlines()
+    ]
+    assert [list(event) for event in events[:workers]] == [["alertmanagerStartupEvent"]] * workers
+    assert events[-workers:] == [{"alertmanagerShutdownEvent": {}}] * workers
+
+
+@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
+def test_a_signal_to_its_whole_process_group_ends_it_in_order(
+    servers: Servers, workers: int, number: signal.Signals
+) -> None:
+    amproxy = start(servers, workers)
+    redis = redis_of(amproxy)
+    started = time.monotonic()
+    os.killpg(amproxy.pid, number)
+    assert amproxy.process is not None and amproxy.process.wait(60) == 0
+    assert time.monotonic() - started < SOON
+    assert not alive(redis)
+    assert "Redis is away" not in amproxy.stderr and "died" not in amproxy.stderr
+
+
+def test_its_redis_ends_with_it_when_the_process_group_is_killed(servers: Servers) -> None:
+    amproxy = start(servers, 1)
+    redis = redis_of(amproxy)
+    os.killpg(amproxy.pid, signal.SIGKILL)
+    until(lambda: not alive(redis), why="its Redis outlives it")
+    assert amproxy.restart()
 
 
 def test_workers_end_with_their_supervisor_and_it_starts_again_at_the_same_address(

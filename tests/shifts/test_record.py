@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from amproxy.shifts.record import (
     recorded_shifts,
     rosters_between,
 )
+from amproxy.store import keys
 from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.shifts import ScheduleProgress
 from amproxy.store.wire import Wire
@@ -259,3 +261,37 @@ async def test_a_change_that_changes_nobodys_shift_leaves_one_shift(redis_url: s
         await changed(one, to=replace(ANN, users={**ANN.users, "dan": ANN.users["ann"]}))
         await time.passes(2 * HOUR, one)
         assert await shifts(one, START, START + 3 * HOUR) == [(0, 3, "ann", True)]
+
+
+async def test_a_change_by_hand_is_written_down_and_checked_for_its_schedule_alone(
+    redis_url: str,
+) -> None:
+    many = [f"schedule-{number}" for number in range(30)]
+    plan = replace(ANN.schedules["main"])
+    found = replace(
+        ANN, schedules={"main": plan, **{name: replace(plan, name=name) for name in many}}
+    )
+    async with replicas(redis_url) as time:
+        one = await time.started(found)
+        await record_superseded(one)
+        wire, asked = one.wire, list[str]()
+        call = wire.call
+
+        def counted(*words: Any) -> Any:
+            asked.append(" ".join(map(str, words[:4])))
+            return call(*words)
+
+        wire.call = counted  # type: ignore[method-assign]
+        await time.passes(HOUR, one)
+        due = dict(await timers(one))
+        asked.clear()
+        override = by_hand("cid", START, START + 5 * HOUR)
+        one.use_schedule_changes(ManualScheduleChanges(overrides={"main": [override]}))
+        await record_superseded(one)
+        assert len(asked) < 10
+        assert {name for name, at in await timers(one) if at != due[name]} == {"shifts:main"}
+
+
+async def timers(context: Context) -> list[tuple[str, float]]:
+    flat = await context.wire.call("ZRANGE", keys.TIMERS, 0, -1, "WITHSCORES")
+    return [(name.decode(), float(at)) for name, at in zip(flat[::2], flat[1::2], strict=True)]

@@ -145,12 +145,12 @@ def test_the_text_says_that_nobody_is_paged_where_no_receiver_pages() -> None:
 
 
 def test_a_receiver_that_cannot_be_told_says_why() -> None:
-    reason = Phrase("undeliverable.not_built", {"kind": "pagerduty"})
+    reason = Phrase("undeliverable.no_slack_channel")
     found = config(
         route("phones"),
-        receivers=(chat("phones", "pagerduty", undeliverable=reason),),
+        receivers=(chat("phones", "slack", undeliverable=reason),),
     )
-    assert "amproxy cannot deliver pagerduty yet" in " ".join(told(found).split())
+    assert "channel is missing, which an app token needs" in " ".join(told(found).split())
 
 
 def test_the_text_warns_of_what_would_inhibit_the_alert() -> None:

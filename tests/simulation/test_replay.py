@@ -264,6 +264,18 @@ def test_what_people_did_by_hand_is_told_as_uncertain() -> None:
     assert one.uncertain == ["somebody ran the next step by hand"]
 
 
+def test_an_incident_that_was_part_of_another_for_a_while_fires_again_and_is_uncertain() -> None:
+    [line] = lines(config(policies=(ALICE_ALONE,)))
+    past = eventful(
+        line,
+        {"at": 60, "kind": "resolve", "user": "bob", "by": "merged", "ended": "merged"},
+        {"at": 2000, "kind": "unmerge", "user": "bob", "firing": 1},
+    )
+    [one] = replayed([past], config(policies=(CAROL_ALONE,))).incidents
+    assert [round(call.at - MONDAY.timestamp()) for call in one.only_now] == [30, 2030]
+    assert "it was part of another incident for a while" in one.uncertain
+
+
 def test_an_incident_that_was_opened_by_hand_follows_its_policy_and_is_uncertain() -> None:
     value = msgspec.json.decode(lines(config(policies=(ALICE_ALONE,)))[0])
     value["labels"] |= {"group_key": None, "receiver": None}

@@ -16,14 +16,22 @@ from amproxy.config.structs import (
     Policy,
     ResolveStep,
     Schedule,
+    SignIn,
     Wait,
     WaitForAlertsStep,
 )
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
+from amproxy.simulation import group
 from amproxy.simulation.reports import simulate_text
-from amproxy.simulation.simulate import SimulationRequest, simulate
+from amproxy.simulation.simulate import (
+    SimulatedAlertRequest,
+    Simulation,
+    SimulationRequest,
+    simulate,
+)
 from amproxy.text import Phrase
+from amproxy.text.render import in_english
 from tests.support.simulation.files import (
     ALICE,
     BOB,
@@ -92,6 +100,18 @@ def test_the_group_waits_and_then_the_policy_runs_to_its_end() -> None:
         (630.0, "", "slack", 4),
         (930.0, "bob", "email", 3),
     ]
+
+
+def test_a_viewer_may_answer_once_paged() -> None:
+    """As a button in a chat refuses it: a viewer acts on what they were paged for, no more."""
+    users = {"alice": ALICE, "bob": replace(BOB, role="viewer"), "carol": CAROL}
+    found = replace(config(), users=users, sign_in=SignIn(passwords=True))
+    assert pages(found, [("bob", 100.0)]) == pages(found)
+    assert (
+        "Bob Birch may not answer: this needs the role responder, and Bob Birch has the role viewer"
+        in told(found, [("bob", 100.0)])
+    )
+    assert pages(found, [("bob", 700.0)]) == pages(found)[:4]
 
 
 def test_the_document_has_the_shape_of_explain() -> None:
@@ -220,13 +240,13 @@ def test_nobody_on_call_does_what_the_policy_says() -> None:
 
 def test_a_chat_that_cannot_be_told_is_no_page_but_is_named() -> None:
     policy = Policy(name="main", steps=(NotifyStep(receiver="phones"),))
-    reason = Phrase("undeliverable.go_template", {"key": "text"})
+    reason = Phrase("undeliverable.no_slack_channel")
     found = config(
         receivers=(chat("phones", "slack", undeliverable=reason),),
         policies=(policy,),
     )
     assert pages(found) == []
-    assert "text is a Go template" in told(found)
+    assert in_english(reason) in told(found)
 
 
 def test_the_timeline_tells_the_end_plainly() -> None:
@@ -344,3 +364,50 @@ def test_what_happens_at_one_moment_has_its_time_once_and_people_who_are_paged_a
     text = simulate_text(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert text.count("09:00:00") == 1
     assert "Bob Birch, carol over telegram (step 1: named by the policy)" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("muted", [False, True])
+def test_a_tiny_group_interval_costs_no_flush_at_every_tick(
+    muted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes: list[float] = []
+    decide = group.decide_flush
+
+    def counted(*given: Any) -> Any:
+        flushes.append(given[5])
+        return decide(*given)
+
+    monkeypatch.setattr(group, "decide_flush", counted)
+    tiny = replace(ROOT, group_wait=0.0, group_interval=0.1)
+    mutes = ("nights",) if muted else ()
+    found = config(route("people", under=tiny, mute_time_intervals=mutes), root=tiny)
+    assert pages(found, duration=7200.0)[0] == (0.0, "alice", "telegram", 1)
+    assert len(flushes) < (1000 if muted else 20)  # of 72,000 ticks
+
+
+def test_ticks_that_are_left_out_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    often = replace(ROOT, group_wait=0.5, group_interval=0.7, repeat_interval=90.0)
+    found = config(route("people", under=often), root=often)
+    request = SimulationRequest(
+        labels=DOWN,
+        at=MONDAY,
+        duration=1200.0,
+        resolve_after=400.3,
+        others=(
+            SimulatedAlertRequest(labels={**DOWN, "host": "a"}, start=100.2, end=300.4),
+            SimulatedAlertRequest(labels={**DOWN, "host": "b"}, start=700.1, end=705.9),
+        ),
+    )
+
+    def timelines() -> list[tuple[float, str]]:
+        simulation = Simulation(request, Roster(found))
+        return [
+            (round(one.entry.at - simulation.start, 3), one.entry.kind)
+            for simulated in simulation.groups
+            for one in simulated.entries
+        ]
+
+    told = timelines()
+    monkeypatch.setattr(group, "LONGEST_STEP", 0.0)
+    assert told == timelines()
+    assert len(told) > 8

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from amproxy.config.structs import Config, InhibitRule, NotifyStep, Policy, Storm, Wait
+from amproxy.config.structs import (
+    Config,
+    InhibitRule,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Storm,
+    Wait,
+)
 from amproxy.labels.matchers import parse_matcher
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.reports import simulate_text
 from amproxy.simulation.simulate import (
+    Simulation,
     SimulationRequest,
     parse_alert,
     parse_silence,
@@ -157,3 +166,13 @@ def test_an_alert_that_is_not_understood_is_refused_in_words(text: str) -> None:
 def test_a_silence_that_is_not_understood_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError):
         parse_silence(text, MONDAY)
+
+
+def test_a_window_ends_after_the_steps_of_its_last_moment() -> None:
+    steps = (Wait(seconds=600.0), ResolveStep())
+    ending = Policy(name="main", steps=steps, reopen_within=3600.0)
+    request = asked(windows=['team="a" @5m-5h'], duration=6 * 3600.0)
+    simulation = Simulation(request, Roster(config(policies=(ending,))))
+    [group] = simulation.groups
+    at_its_end = [one.entry for one in group.entries if one.entry.at - MONDAY.timestamp() == 18000]
+    assert [entry.kind for entry in at_its_end] == ["released", "resolved", "reopened"]

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from amproxy.config.structs import Maintenance, Policy
+from amproxy.grouping.silence_index import SilenceIndex
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import (
     Change,
@@ -62,13 +63,13 @@ async def turn_taken_by_another(wire: Wire) -> Operations:
 
 
 async def flushed_by_another(wire: Wire) -> Operations:
-    assert await commit(wire, groups.begin_flush(a_loaded_group(), next_due=9.0))
-    return groups.begin_flush(a_loaded_group(), next_due=9.0)
+    assert await commit(wire, groups.begin_flush(a_loaded_group(), next_due=9.0, now=0.0))
+    return groups.begin_flush(a_loaded_group(), next_due=9.0, now=0.0)
 
 
 async def pushed_in_a_hurry(wire: Wire) -> Operations:
     await wire.call("HSET", keys.group("g"), "touched", 1)
-    return groups.begin_flush(a_loaded_group(), next_due=9.0)
+    return groups.begin_flush(a_loaded_group(), next_due=9.0, now=0.0)
 
 
 async def flush_just_ended(wire: Wire) -> Operations:
@@ -210,7 +211,7 @@ async def test_a_key_of_another_type_makes_a_commit_fail_before_its_first_change
 async def test_a_redis_that_has_lost_its_silences_comes_to_no_version_that_caches_know(
     wire: Wire,
 ) -> None:
-    cache = muting.SilenceCache()
+    cache = muting.SilenceCache(SilenceIndex(), SilenceIndex.changed)
     for name in ("before", "after"):
         operations = Operations()
         muting.save_silences(

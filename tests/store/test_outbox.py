@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 import pytest
 
 from amproxy.model import OutgoingMessage
@@ -28,6 +33,71 @@ async def die(wire: Wire, consumer: str) -> None:
         return not await wire.call("EXISTS", keys.lease(f"consumer:{consumer}"))
 
     await soon(over)
+
+
+class Deliverer:
+    """One that takes messages as they are committed."""
+
+    def __init__(self, limit: int = 10) -> None:
+        self.limit, self.entries, self.missed = limit, list[Any](), 0
+
+    def take_operation(self) -> list[list[str | msgspec.Raw]]:
+        return outbox.take_operation("a", self.limit).ops if self.limit else []
+
+    def accept_entries(self, entries: Sequence[Any]) -> None:
+        self.entries += entries
+
+    def miss(self) -> None:
+        self.missed += 1
+
+    @property
+    def taken(self) -> list[str]:
+        return [one.message.id for one in outbox.readable(self.entries, "a")]
+
+
+async def test_a_commit_takes_messages_for_its_own_process(wire: Wire) -> None:
+    await enqueue(wire, "old")
+    wire.taker = deliverer = Deliverer()
+    await enqueue(wire, "m", "n")
+    assert deliverer.taken == ["old", "m", "n"], "who has waited longest comes first"
+    assert await outbox.read(wire, "b", 10) == []
+    assert len(await outbox.load_own(wire, "a")) == 3
+    wire.taker = None
+    await die(wire, "a")
+    await outbox.keep_alive(wire, "b")
+    assert [one.message.id for one in await outbox.take_over(wire, "b")] == ["old", "m", "n"]
+
+
+async def test_what_a_commit_may_not_take_is_read_as_ever(wire: Wire) -> None:
+    wire.taker = deliverer = Deliverer(limit=0)
+    await enqueue(wire, "m")
+    assert [one.message.id for one in await outbox.read(wire, "b", 10)] == ["m"]
+    wire.taker = deliverer = Deliverer()
+    operations = Operations()
+    incidents.enqueue(operations, OutgoingMessage(id="n", kind="page", channel="chat", due=0))
+    await wire.call("XGROUP", "DESTROY", keys.OUTBOX, outbox.CONSUMER_GROUP)
+    assert await commit(wire, operations), "it is stored where nobody can take it"
+    assert deliverer.taken == []
+    await outbox.join(wire)
+    assert [one.message.id for one in await outbox.read(wire, "b", 10)] == ["m", "n"]
+
+
+async def test_a_refused_commit_takes_nothing_and_one_that_is_cut_off_has_it_looked_for(
+    wire: Wire,
+) -> None:
+    await enqueue(wire, "m")
+    wire.taker = deliverer = Deliverer()
+    operations = Operations()
+    operations.guard(keys.group("g"), "v", "another")
+    incidents.enqueue(operations, OutgoingMessage(id="n", kind="page", channel="chat", due=0))
+    assert not await commit(wire, operations)
+    assert (deliverer.taken, deliverer.missed) == ([], 0)
+    operations.guards.clear()
+    cut_off = asyncio.create_task(commit(wire, operations))
+    await asyncio.sleep(0)
+    cut_off.cancel()
+    await asyncio.wait([cut_off])
+    assert (deliverer.taken, deliverer.missed) == ([], 1)
 
 
 async def test_a_message_is_read_by_one_process_only(wire: Wire) -> None:

@@ -70,10 +70,12 @@ async def prepare_postponing(wire: Wire) -> Action:
 
 async def prepare_ingest(wire: Wire) -> Action:
     source = ["s", "f1", "source"]
-    first = ["g", "meta", 1000, True, ["f1"], [""], ["lease"], ["alert"], source]
-    second = ["h", False, 1000, False, ["f1"], [""], ["lease"], ["alert"], []]
+    first = ["g", "meta", 1000, True, ["f1"], [""], ["lease"], ["alert"], source, 9000]
+    second = ["h", False, 1000, False, ["f1"], [""], ["lease"], ["alert"], [], 0]
+    stated = [[keys.record("r"), keys.stated("s")], ["", "gone"], ["record", "r"], 60]
+    await wire.call("SET", keys.stated("s"), "gone")
     await wire.call("HSET", keys.group("h"), "meta", "h")
-    return lambda: wire.script("ingest", keys.P, encode([first, second]))
+    return lambda: wire.script("ingest", keys.P, encode([[first, second], stated]))
 
 
 async def prepare_holding(wire: Wire) -> Action:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from amproxy.store import keys, leases
+from amproxy.model import Group
+from amproxy.store import groups, keys, leases
+from amproxy.store.groups import GroupWrite
 from amproxy.store.leases import LEASE, Timer
 from amproxy.store.wire import Wire
 
@@ -92,3 +94,31 @@ async def test_the_timer_of_what_has_come_back_is_not_dropped(
     await wire.call("DEL", key)
     await leases.drop(wire, leased)
     assert await leases.next_due(wire) is None
+
+
+async def test_a_push_leases_the_timer_that_it_sets_and_none_that_somebody_takes_up(
+    wire: Wire,
+) -> None:
+    now_ms, end = int(NOW * 1000), leases.lease_end(NOW)
+    meta = groups.encode_group(Group(id="g", key="k", receiver="r", route_key="{}"))
+
+    async def push(due_ms: int | None, *, hurry: bool) -> tuple[list[str] | None, bytes | None]:
+        """Push where the group's timer stands so; returns what was leased, and the timer."""
+        await wire.call("DEL", keys.TIMERS)
+        if due_ms is not None:
+            await wire.call("ZADD", keys.TIMERS, due_ms, "flush:g")
+        write = GroupWrite("g", meta, now_ms, hurry, [], [], [], [], [], end)
+        leased = await groups.ingest(wire, [write])
+        return leased, await wire.call("ZSCORE", keys.TIMERS, "flush:g")
+
+    mine, later = str(end).encode(), now_ms + 60_000
+    for hurry in (True, False):
+        assert await push(None, hurry=hurry) == (["g"], mine)
+        [timer] = await leases.lease_due(wire, NOW + LEASE, 10)
+        assert timer.id == "g", "another one takes it up where this process dies"
+    assert await push(later, hurry=True) == (["g"], mine)
+    assert await push(later, hurry=False) == ([], str(later).encode())
+    assert await push(now_ms - 5, hurry=True) == ([], str(now_ms - 5).encode())
+    assert await push(now_ms - 5, hurry=False) == ([], str(now_ms - 5).encode())
+    # leased by another, whose flush will be refused: the push has news
+    assert await push(now_ms + 5000, hurry=True) == (["g"], mine)

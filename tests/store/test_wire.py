@@ -20,6 +20,7 @@ class Proxy:
         self._path = path
         self.deaf = False
         self.connections = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def open(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -28,8 +29,14 @@ class Proxy:
     async def close(self) -> None:
         self._server.close()
 
+    def break_connections(self) -> None:
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
         theirs, ours = await asyncio.open_unix_connection(self._path)
         await asyncio.gather(self._pass(reader, ours, True), self._pass(theirs, writer, False))
 
@@ -90,3 +97,35 @@ async def test_a_connection_on_which_nothing_is_asked_may_be_silent(
     proxy, wire = proxied
     await asyncio.sleep(1.0)
     assert wire.up and proxy.connections == 1
+
+
+async def test_who_follows_redis_hears_once_that_it_is_silent_and_that_it_is_back(
+    proxied: tuple[Proxy, Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_module, "REDIS_TIMEOUT", 60.0)
+    proxy, wire = proxied
+    told: list[bool] = []
+    wire.on_change = told.append
+    async with asyncio.timeout(30):
+        for silent, heard in ((False, 1), (True, 2), (False, 3)):
+            proxy.deaf = silent
+            if heard == 3:
+                proxy.break_connections()  # what was not answered never will be
+            while len(told) < heard:  # although nobody asks Redis for anything
+                await asyncio.sleep(0.01)
+    assert told == [True, False, True]
+
+
+async def test_one_that_is_closed_while_redis_goes_away_ends(redis_url: str) -> None:
+    proxy = Proxy(redis_url.removeprefix("unix://"))
+    url = f"redis://127.0.0.1:{await proxy.open()}/0"
+    for turns in range(20):  # of the event loop, between the break of the connection and the end
+        wire = Wire(url)
+        wire.open()
+        await wire.connected()
+        proxy.break_connections()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            await wire.close()
+    await proxy.close()

@@ -127,14 +127,16 @@ class Server:
         """Start, and wait until ready. Raises RuntimeError with the end of the log."""
         with self.log.open("ab") as out:
             self._printed_before = out.tell()
-            # A session of its own: at the end, whatever it left running can be ended with it.
+            # A process group of its own: at the end, whatever it left running can be ended with it.
+            # Not a session: Linux may share the processor between sessions before it looks at how
+            # nice their processes are, and tests of the clock rely on that (tests/conftest.py).
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 env={**os.environ, **self.env},
-                start_new_session=True,
+                process_group=0,
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self.ready(self):
@@ -198,10 +200,10 @@ class Servers:
             # pytest shows this for a test that failed, and hides it otherwise.
             print(f"--- {server.name}, the end of {server.log}\n{server.tail()}")
 
-    def alertmanager(self, config_text: str, *, args: Sequence[str] = ()) -> Server:
-        """Alertmanager alone, without a cluster."""
+    def alertmanager(self, config_text: str | Path, *, args: Sequence[str] = ()) -> Server:
+        """Alertmanager alone, without a cluster. config_text: or a file, to be used where it is."""
         folder, port = self._folder("alertmanager"), free_port()
-        config = _write(folder / "alertmanager.yml", config_text)
+        config = _file(folder / "alertmanager.yml", config_text)
         argv = [
             program("alertmanager"),
             f"--config.file={config}",
@@ -215,7 +217,7 @@ class Servers:
 
     def prometheus(self, config_text: str, *, args: Sequence[str] = ()) -> Server:
         folder, port = self._folder("prometheus"), free_port()
-        config = _write(folder / "prometheus.yml", config_text)
+        config = _file(folder / "prometheus.yml", config_text)
         argv = [
             program("prometheus"),
             f"--config.file={config}",
@@ -249,7 +251,7 @@ class Servers:
     ) -> Server:
         """vmalert that evaluates every second; `extra_args` overrides what is given here."""
         folder, port = self._folder("vmalert"), free_port()
-        rules = _write(folder / "rules.yml", rules_text)
+        rules = _file(folder / "rules.yml", rules_text)
         argv = [
             program("vmalert"),
             f"-rule={rules}",
@@ -288,7 +290,7 @@ class Servers:
 
     def amproxy(
         self,
-        config_text: str,
+        config_text: str | Path,
         *,
         data_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
@@ -298,10 +300,11 @@ class Servers:
     ) -> Server:
         """amproxy itself, from this checkout; where no `redis_url` is given, with its own Redis.
 
+        config_text: or a file, to be used where it is.
         descriptors: how many each of its processes may have open.
         """
         folder = self._folder("amproxy")
-        config = _write(folder / "routes.yaml", config_text)
+        config = _file(folder / "routes.yaml", config_text)
         limited = f'ulimit -n {descriptors} && exec "$@"'
         argv = [
             *(("sh", "-c", limited, "sh") if descriptors else ()),
@@ -344,7 +347,10 @@ class Servers:
         return server
 
 
-def _write(path: Path, text: str) -> Path:
+def _file(path: Path, text: str | Path) -> Path:
+    """The file with a text, or the one that is there already."""
+    if isinstance(text, Path):
+        return text
     path.write_text(text, "utf-8")
     return path
 

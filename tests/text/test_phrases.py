@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import string
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +12,9 @@ import pytest
 from markupsafe import Markup
 
 import amproxy
-from amproxy.model import Incident, Page, RecordedShift, TimelineEntry
+from amproxy.labels import matchers
+from amproxy.labels.matchers import BadMatcher
+from amproxy.model import END_REASONS, Incident, Page, RecordedShift, TimelineEntry
 from amproxy.text import (
     LANGUAGES,
     IncidentNumber,
@@ -26,6 +28,7 @@ from amproxy.text import (
     load_texts,
     phrase,
 )
+from amproxy.text.problems import matcher_fault
 from amproxy.text.render import PhraseRenderer, arguments_of, code_of
 
 NOON = 1767693600.0  # 2026-01-06T10:00:00Z
@@ -57,17 +60,16 @@ def value_of(place: str, name: str) -> PhraseValue:
     return IncidentNumber(7) if place in ("incident", "into") else name
 
 
+# The first argument of a call, where it is a text. Each process of a parallel run looks for all of
+# them while it collects the tests: to parse the code would take seconds.
+CALL = re.compile(r'\b[pP]hrase\(\s*"([^"]+)"')
+
+
 def codes() -> set[str]:
     """The keys of all phrases that amproxy makes, from its code."""
-    made = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            called = isinstance(node, ast.Call) and getattr(node.func, "id", "")
-            if called in ("phrase", "Phrase") and isinstance(node, ast.Call) and node.args:
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    made.add(first.value)
-    return made
+    return {
+        code for path in PACKAGE.rglob("*.py") for code in CALL.findall(path.read_text("utf-8"))
+    }
 
 
 def places(key: str) -> set[str]:
@@ -79,7 +81,8 @@ def places(key: str) -> set[str]:
 # Of the sections whose phrases are stored, or are handed on inside.
 SECTIONS = (
     *("news", "end", "is", "event", "outcome", "skip", "wait", "hold", "mute", "reason"),
-    *("on_call", "why", "card", "simulation"),
+    *("on_call", "why", "card", "simulation", "audit", "press", "failure", "notice"),
+    *("calendar", "health", "redis"),
 )
 CODES = sorted(code for code in codes() if code.partition(".")[0] in SECTIONS)
 
@@ -112,6 +115,13 @@ def test_every_code_has_words_that_keep_names_as_they_are(language: str, name: s
             isinstance(value, PeopleNames | str | ScheduleName) for value in made.values.values()
         ):
             assert name in text and str(Markup.escape(name)) in markup, code
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("reason", END_REASONS)
+def test_every_end_of_an_incident_has_words_on_its_page(language: str, reason: str) -> None:
+    text = load_texts(language)(f"state.resolved_{reason}", at="10:00", user="ann")
+    assert "10:00" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,3 +216,35 @@ def test_sentences_of_an_earlier_version_load_and_show_as_they_are(language: str
     assert incident.end_reason == "policy"
     shift = decode(encode({"start": 1.0, "end": 2.0, "reason": "layer a b"}), type=RecordedShift)
     assert words.text(shift.reason) == "layer a b"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{a=1}", "braces"),
+        ("a=1,b=2", "count"),
+        ("a=\ud800", "encoding"),
+        ("a=~(", "regex"),
+        ('a="\\q"', "escape"),
+        ('a="\\777"', "byte"),
+        ('a="\\U00110000"', "character"),
+        ('a="\\xff"', "quoted_encoding"),
+        ('a="\n"', "line_end"),
+    ],
+)
+def test_what_is_wrong_with_a_matcher_is_a_phrase_in_the_words_of_the_error(
+    text: str, fault: str
+) -> None:
+    with pytest.raises(BadMatcher) as raised:
+        matchers.parse_matcher(text, "utf8")
+    assert raised.value.fault == fault
+    words = matcher_fault(raised.value)
+    assert str(words.values.get("what", words)) in str(raised.value)
+
+
+@pytest.mark.parametrize(("text", "fault"), [("a", "form"), ('a="b"c"', "quote")])
+def test_what_is_wrong_with_a_matcher_of_old_is_a_phrase_too(text: str, fault: str) -> None:
+    with pytest.raises(BadMatcher) as raised:
+        matchers.parse_matcher(text, "classic")
+    assert raised.value.fault == fault
+    assert str(matcher_fault(raised.value)) == str(raised.value)

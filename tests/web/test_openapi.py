@@ -28,13 +28,11 @@ from amproxy.store.muting import record_suppressed
 from amproxy.store.replicas import Replica, publish_replica
 from amproxy.store.sign_in import Session
 from amproxy.store.sources import Refusal, SourceNews, save_news
-from amproxy.web.app import build_routes
 from amproxy.web.http.api import Created, operations_of, signature_of
-from amproxy.web.http.templates import PageTemplates
 from amproxy.web.openapi.document import APIS, build_document
 from tests.support.web.edited import FILE
 from tests.support.web.muted import push
-from tests.support.web.website import NOW, Site
+from tests.support.web.website import NOW, Site, every_route
 
 MACHINES = ("/api/v1/", "/calendar/", "/metrics", "/-/")
 DOCUMENT = build_document("https://oncall.example.org")
@@ -79,7 +77,7 @@ def test_the_document_is_valid_openapi() -> None:
 async def test_every_address_of_the_api_stands_in_the_document_and_no_other(site: Site) -> None:
     known = {
         (method, route.path.replace(":path}", "}"))
-        for route in build_routes(site.deps, PageTemplates(site.context))
+        for route in every_route(site)
         if isinstance(route, Route) and route.path.startswith(MACHINES)
         for method in route.methods or ()
         if method != "HEAD"
@@ -116,6 +114,7 @@ def test_every_handler_takes_and_returns_structs() -> None:
 
 
 DAY = {"start": rfc3339(NOW + 86400), "end": rfc3339(NOW + 2 * 86400)}
+WEEK = {"start": rfc3339(NOW + 6 * 86400), "end": rfc3339(NOW + 8 * 86400)}  # of Bob's turn
 ALERT = Alert(
     fingerprint="5812109616618044",
     labels={"alertname": "HighCPU"},
@@ -203,7 +202,7 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
     incident = await edits.with_alerts(
         await edits.opened("main", group="g", group_labels={"alertname": "HighCPU"}), ALERT
     )
-    await edits.opened("main", title="Another")
+    other = await edits.opened("main", title="Another")
     await push(edits, {"alertname": "HighCPU"})
     v1, one = "/api/v1", f"/api/v1/incidents/{incident.id}"
     await api.call("POST", f"{one}/acknowledge", user="bob", text="Seen")
@@ -220,8 +219,8 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
     await api.call("PATCH", windows, comment="longer")
     await api.call("POST", f"{windows}/extend", **{"for": "1h"})
     away = await api.call("POST", f"{v1}/users/alice/absences", 201, **DAY)
+    swap = await api.call("POST", f"{v1}/schedules/primary/swaps", 201, user="bob", **WEEK)
     override = await api.call("POST", f"{v1}/schedules/primary/overrides", 201, user="bob", **DAY)
-    swap = await api.call("POST", f"{v1}/schedules/primary/swaps", 201, user="bob", **DAY)
     await api.call("POST", f"{v1}/swaps/{swap['id']}/take", user="alice")
     await api.call("POST", f"{v1}/swaps/{swap['id']}/untake")
     token = await api.call("POST", f"{v1}/tokens", 201, name="grafana", scopes=["read"])
@@ -247,6 +246,7 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
         f"{v1}/schedules/": "primary",
         f"{v1}/users/": "alice",
         f"{v1}/insights/": "teams",
+        f"{v1}/receivers/": "hook",
         "/calendar/": calendar["url"].rpartition("/")[2].removesuffix(".ics"),
     }
     queries = {f"{v1}/incidents/{{id}}/why": "?user=alice", f"{v1}/sessions": "?user=alice"}
@@ -261,6 +261,8 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
         *(f"tokens/{token['id']}", "schedules/primary/calendar", "users/alice/calendar"),
     ):
         await api.call("DELETE", f"{v1}/{path}", 204)
+    await api.call("POST", f"{v1}/incidents/{other.id}/resolve")
+    await api.call("DELETE", f"{v1}/incidents/{other.id}", 204)
     [session] = (await client.get(f"{v1}/sessions?user=alice")).json()
     await api.call("DELETE", f"{v1}/sessions/{session['id']}?user=alice", 204)
     await fill(edits)

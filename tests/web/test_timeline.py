@@ -191,3 +191,13 @@ def test_one_turns_from_month_to_month_over_the_new_year() -> None:
         2026, 12, 9
     )  # today, where it is shown
     assert seen.as_view("day", date(2026, 11, 9)).first == date(2026, 12, 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "size"), [(3, "tiny"), (4, "thin"), (6, "narrow"), (12, "narrow"), (24, "day")]
+)
+def test_a_short_shift_has_room_for_the_letters_of_its_person(hours: int, size: str) -> None:
+    period = BandPeriod(midnight(date(2026, 3, 2), BERLIN), midnight(date(2026, 3, 9), BERLIN))
+    track = TimelineTrack("final", "", entries(period.start, [hours]))
+    [band] = layout_bands(period, [track], BERLIN, NOW)
+    assert band.rows[0].lines[0][0].size == size

@@ -9,7 +9,7 @@ from amproxy.config.loader import load
 from amproxy.context import FailedConfigLoad
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.store import outbox
+from amproxy.store import audit, outbox
 from amproxy.text import Phrase
 from tests.support.web.edited import signed_in, words
 from tests.support.web.website import Site
@@ -124,7 +124,7 @@ async def test_a_token_is_shown_once_works_and_is_revoked(edits: Site) -> None:
     assert (await edits.client.get("/api/v1/tokens")).json() == []
     said = words((await edits.client.get("/admin")).text)
     assert (
-        "made the API token <i>grafana (read, respond)" in said
+        "made the API token <i>grafana ( read, respond )" in said
         and "revoked the API token <i>grafana" in said
         and secret not in said
     )
@@ -148,15 +148,43 @@ async def test_the_audit_log_is_looked_through_page_by_page(edits: Site) -> None
     for _ in range(101):
         await edits.client.post("/people/bob/test", data={"channel": "console"})
         edits.clock[0] += 1
-    page = (await edits.client.get("/admin")).text
-    assert page.count("sent a test page to bob") == 100
+    page, sent = (await edits.client.get("/admin")).text, "sent a test page to bob over console"
+    assert words(page).count(sent) == 100
     [older] = re.findall(r'href="/admin\?(cursor=[^"#]+)', page)
-    assert (await edits.client.get(f"/admin?{older}")).text.count("sent a test page to bob") == 1
+    assert words((await edits.client.get(f"/admin?{older}")).text).count(sent) == 1
     assert "Nothing found." in (await edits.client.get("/admin?user=alice")).text
     assert "Nothing found." in (await edits.client.get("/admin?to=2020-01-01T00:00")).text
     for query in ("from=x", "cursor=x", "from=2026-99-01T00:00"):
         answer = await edits.client.get(f"/admin?{query}")
         assert answer.status_code == 422 and 'role="alert"' in answer.text
+
+
+async def test_the_audit_log_is_in_the_words_and_on_the_clock_of_its_reader(edits: Site) -> None:
+    period = {"start": "2026-01-08T09:00:00+01:00", "end": "2026-01-08T10:00:00+01:00"}
+    override = "/api/v1/schedules/primary/overrides"
+    assert (await edits.client.post(override, json={"user": "bob", **period})).status_code == 201
+    assert (await edits.client.post("/page", data={"title": "<b>x", "users": "bob"})).is_redirect
+    old = audit.AuditEntry(at=edits.context.now(), what="Ended the <i>silence</i> 1.")
+    await audit.add(edits.context.wire, old, 1000.0)
+    edits.client.cookies.set("amproxy_zone", "Asia/Kathmandu")
+    page = (await edits.client.get("/admin", headers={"Accept-Language": "ru"})).text
+    assert "замена в расписании primary : bob , с чт 8 янв 13:45 до чт 8 янв 14:45" in words(page)
+    assert "вызов вручную: #1 <b>x" in words(page) and "Ended the <i>silence</i> 1." in words(page)
+    for link in ("/schedules/primary", "/people#person-bob", "/incidents/1"):
+        assert f'<a href="{link}"' in page[page.index('id="audit"') :], link
+    entries = (await edits.client.get("/api/v1/audit")).json()["entries"]
+    assert (entries[0]["what"], entries[0]["code"]) == ("Ended the <i>silence</i> 1.", None)
+    assert entries[1]["code"] == "audit.paged_by_hand"
+    assert entries[1]["arguments"] == {"incident": 1, "title": "<b>x"}
+    assert entries[2]["what"] == (
+        "override of schedule primary: bob from 2026-01-08 08:00 UTC to 2026-01-08 09:00 UTC"
+    )
+    assert entries[2]["arguments"] == {
+        "schedule": "primary",
+        "people": ["bob"],
+        "start": "2026-01-08T08:00:00.000Z",
+        "end": "2026-01-08T09:00:00.000Z",
+    }
 
 
 async def test_heartbeats_are_shown(edits: Site, routes_file: Path) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from amproxy.model import Alert
+from amproxy.store import deliveries, incidents
+from amproxy.store.commit import Operations, commit
+from amproxy.store.deliveries import Delivery
 from tests.support.web.website import Site
 
 
@@ -185,6 +188,114 @@ async def test_what_cannot_be_merged_stays_as_it_is(site: Site) -> None:
     for action, body in (("acknowledge", {}), ("reopen", {}), ("merge", {"into": third})):
         assert "part of another incident" in (await act(site, one, action, 409, **body))["detail"]
     await act(site, one, "note", text="still readable")
+
+
+async def test_a_merged_incident_is_taken_out_again_with_its_alerts(site: Site) -> None:
+    one = await site.with_alerts(
+        await site.opened(group="g1"),
+        Alert(fingerprint="a", labels={"x": "1", "y": "2"}, starts_ns=1),
+    )
+    other = await site.with_alerts(
+        await site.opened(group="g2"),
+        Alert(fingerprint="b", labels={"x": "1", "y": "3"}, starts_ns=1),
+    )
+    refused = await act(site, one.id, "unmerge", 409)
+    assert (refused["code"], refused["detail"]) == (
+        "not_merged",
+        "#1 is not part of another incident.",
+    )
+    await act(site, "none", "unmerge", 404)
+    await act(site, one.id, "merge", user="bob", into=other.id)
+    shown = await act(site, one.id, "unmerge", user="bob", text="another cause")
+    assert (shown["state"], shown["merged_into"], shown["alerts"]) == (
+        "triggered",
+        None,
+        {"firing": 1, "resolved": 0},
+    )
+    own, rest = await whole(site, one.id), await whole(site, other.id)
+    assert [alert["fingerprint"] for alert in own["alerts"]["list"]] == ["a"]
+    assert [alert["fingerprint"] for alert in rest["alerts"]["list"]] == ["b"]
+    assert rest["common_labels"] == {"x": "1", "y": "3"} and rest["state"] == "triggered"
+    assert [page["user"] for page in own["pages"]] == ["alice", "alice"]
+    [entry] = [entry for entry in own["timeline"] if entry["kind"] == "unmerged"]
+    assert (entry["code"], entry["arguments"]) == (
+        "event.unmerged",
+        {"root": 2, "by": ["bob"], "via": "api"},
+    )
+    assert "#1 (HighCPU on eu1) was taken out of this again by bob (via api)." in [
+        entry["text"] for entry in rest["timeline"]
+    ]
+    assert "bob: another cause" in await texts(site, one.id)
+
+
+async def test_many_are_taken_out_of_another_at_once(site: Site) -> None:
+    ids = [(await site.opened(group=f"g{i}")).id for i in range(4)]
+    await bulk(site, action="merge", ids=ids[:3], into=ids[3])
+    done = await bulk(site, action="unmerge", ids=ids)
+    assert [one["code"] for one in done["results"]] == [None, None, None, "not_merged"]
+
+
+# ---------------------------------------------------------------------------------------------------------- delete
+
+
+async def test_a_resolved_incident_is_deleted_with_all_that_is_stored_of_it(site: Site) -> None:
+    one, other = await site.opened(title="Secret in a label"), await site.opened()
+    for incident in (one, other):
+        operations = Operations()
+        for about in (((incident.id, incident.number),), ((one.id, 1), (other.id, 2))):
+            entry = Delivery(
+                at=site.clock[0],
+                kind="page",
+                channel=f"console{len(about)}",
+                outcome="sent",
+                incidents=about,
+                subject=incident.title,
+            )
+            deliveries.add(operations, entry)
+        assert await commit(site.context.wire, operations)
+    address = f"/api/v1/incidents/{one.id}"
+    refused = await site.client.delete(address)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "#1 is triggered; only a resolved incident can be deleted.",
+    )
+    await act(site, one.id, "resolve", user="bob")
+    assert (await site.client.delete(address)).status_code == 204
+    assert (await site.client.delete(address)).status_code == 404
+    assert (await site.client.get(address)).status_code == 404
+    left = await site.context.wire.call("KEYS", f"*{one.id}*")
+    assert left == [] and await incidents.load_counts(site.context.wire) == {
+        ("platform", "triggered"): 1,
+        ("platform", "resolved"): 0,
+    }
+    for kind in ("incidents", "incidents:resolved", "timers"):
+        names = await site.context.wire.call("ZRANGE", f"amproxy:{{0}}:{kind}", 0, -1)
+        assert not [name for name in names if one.id.encode() in name], kind
+    listed = (await site.client.get("/api/v1/incidents?state=resolved&state=triggered")).json()
+    assert [incident["id"] for incident in listed["incidents"]] == [other.id]
+    log = (await site.client.get("/api/v1/deliveries")).json()["deliveries"]
+    assert sorted(len(entry["incidents"]) for entry in log) == [1, 2, 2]
+    for report in ("insights", "history", "channels"):
+        assert (await site.client.get(f"/api/v1/{report}")).status_code == 200
+    assert "Secret in a label" not in (await site.client.get("/api/v1/channels")).text
+    [entry] = [
+        entry
+        for entry in (await site.client.get("/api/v1/audit")).json()["entries"]
+        if entry["code"] == "audit.incident_deleted"
+    ]
+    assert entry["what"] == "deleted #1 Secret in a label"
+    assert (await site.opened()).number == 3
+
+
+async def test_what_is_part_of_an_open_incident_is_not_deleted(site: Site) -> None:
+    one, other = await site.opened(group="g1"), await site.opened(group="g2")
+    await act(site, one.id, "merge", into=other.id)
+    refused = await site.client.delete(f"/api/v1/incidents/{one.id}")
+    assert refused.status_code == 409 and "#1 is part of #2, which is open" in refused.text
+    await act(site, other.id, "resolve")
+    assert (await site.client.delete(f"/api/v1/incidents/{other.id}")).status_code == 204
+    assert "#1 was part of is deleted" in (await act(site, one.id, "unmerge", 409))["detail"]
+    assert (await site.client.delete(f"/api/v1/incidents/{one.id}")).status_code == 204
 
 
 # ------------------------------------------------------------------------------------------------------------ bulk

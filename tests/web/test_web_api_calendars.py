@@ -12,6 +12,7 @@ from amproxy.config.structs import Ical, Schedule
 from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText, ScheduleCalendars
 from amproxy.secret import Secret
 from amproxy.store import calendars
+from amproxy.text import phrase
 from tests.support.web.website import NOW, Site
 
 SCHEDULE, PERSON = "/api/v1/schedules/platform/calendar", "/api/v1/users/alice/calendar"
@@ -120,9 +121,8 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
     await calendars.save_text(
         site.context.wire, primary.id, b"x", etag="", modified="", now=NOW - 60
     )
-    await calendars.save_error(
-        site.context.wire, primary.id, "the calendar of schedule db: 500", NOW
-    )
+    error = phrase("failure.status", service=primary.title, status=500)
+    await calendars.save_error(site.context.wire, primary.id, error, NOW)
     day = utc(NOW + 86400)
     party = Calendar(
         start=utc(0),
@@ -141,6 +141,11 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "good_at": "2026-01-06T09:59:00.000Z",
                 "checked_at": "2026-01-06T10:00:00.000Z",
                 "error": "the calendar of schedule db: 500",
+                "error_code": "failure.status",
+                "error_arguments": {
+                    "service": {"code": "failure.calendar", "arguments": {"schedule": "db"}},
+                    "status": 500,
+                },
                 "trouble": "unreadable",
             },
             {
@@ -149,6 +154,8 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "good_at": None,
                 "checked_at": None,
                 "error": None,
+                "error_code": None,
+                "error_arguments": None,
                 "trouble": None,
             },
         ],
@@ -160,12 +167,21 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "summary": "party",
                 "calendar": "calendar",
                 "problem": None,
+                "problem_code": None,
+                "problem_arguments": None,
             }
         ],
     }
     assert "secret" not in answer.text
     page = await site.client.get("/")
     assert "The calendar of db cannot be read: the calendar of schedule db: 500" in page.text
+    russian = await site.client.get("/", headers={"Accept-Language": "ru"})
+    said = "Календарь расписания db не читается: календарь расписания db: ответ 500"
+    assert said in russian.text
+    old = "the calendar of schedule db: 404"  # as an earlier version stored it
+    await calendars.save_error(site.context.wire, primary.id, old, NOW)
+    [shown, _] = (await site.client.get("/api/v1/schedules/db/ical")).json()["calendars"]
+    assert (shown["error"], shown["error_code"]) == (old, None)
     assert (
         'amproxy_calendar_age_seconds{schedule="db"} 60.0'
         in (await site.client.get("/metrics")).text

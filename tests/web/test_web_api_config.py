@@ -18,7 +18,7 @@ from amproxy.machine.events import Acknowledge
 from amproxy.store import incidents
 from amproxy.text import Phrase
 from tests.support.redis import Redis
-from tests.support.web.edited import FILE, signed_in
+from tests.support.web.edited import FILE, signed_in, words
 from tests.support.web.website import Site
 from tests.support.words import said
 
@@ -316,3 +316,9 @@ async def test_a_renamed_schedule_is_followed_by_open_incidents_and_the_preview_
     report = json.loads(capsys.readouterr().out)
     [warning] = [one for one in report["warnings"] if one["kind"] == "open_incident"]
     assert ended.value.code == 1 and f"#{incident.number} loses somebody" in warning["message"]
+    # Once it is in force, admins see it for as long as it holds.
+    listed = f"others are paged in their place #{incident.number} "
+    assert listed not in words((await edits.client.get("/admin")).text)
+    changed.replace(routes_file)
+    await edits.deps.reload()
+    assert listed in words((await edits.client.get("/admin")).text)

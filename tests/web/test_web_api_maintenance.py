@@ -306,11 +306,16 @@ async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missin
 
 @pytest.mark.own_redis
 async def test_health_says_what_is_wrong(site: Site) -> None:
-    assert (await site.client.get("/api/v1/health")).json() == {"well": True, "reasons": []}
+    well = {"well": True, "reasons": [], "reason_codes": []}
+    assert (await site.client.get("/api/v1/health")).json() == well
     site.redis.kill()
     answer = await site.client.get("/api/v1/health")
     assert answer.status_code == 200
-    assert answer.json() == {"well": False, "reasons": ["Redis is away, or takes no writes"]}
+    assert answer.json() == {
+        "well": False,
+        "reasons": ["Redis is away, or takes no writes"],
+        "reason_codes": [{"code": "health.redis_away", "arguments": {}}],
+    }
     assert (await site.client.get(API)).status_code == 503
 
 

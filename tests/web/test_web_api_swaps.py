@@ -73,10 +73,50 @@ async def test_a_swap_that_is_asked_for_is_open_and_shows_the_shifts_it_is_about
     assert await on_call(site) == (["alice"], "layer weekly")
 
 
-async def test_a_swap_of_someone_who_is_not_on_call_then_is_about_no_shift(site: Site) -> None:
-    await asked(site, user="bob")
-    [found] = (await site.client.get(URL)).json()
-    assert found["shifts"] == []
+async def test_a_swap_without_a_shift_is_refused_also_where_an_override_has_the_shift(
+    site: Site,
+) -> None:
+    refused = await site.client.post(URL, json={**WISH, "user": "bob"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "swap_no_shift")
+    # Alice's turn began yesterday: only what is over of it would be handed over.
+    over = {**WISH, "start": "2026-01-05T09:00", "end": "2026-01-12T12:00"}
+    override = {"user": "bob", "start": "2026-01-06T10:00Z", "end": "2026-01-12T12:00"}
+    await site.client.post(f"{URL.removesuffix('swaps')}overrides", json=override)
+    refused = await site.client.post(URL, json=over)
+    assert (refused.status_code, refused.json()["code"]) == (422, "swap_no_shift")
+    assert await states(site) == []
+
+
+async def test_what_is_asked_twice_is_stored_once_however_it_comes(site: Site) -> None:
+    """Pressed twice, or asked for again within a period that is asked for already."""
+    schedule, kinds = "/api/v1/schedules/platform", dict[str, dict[str, str]]()
+    kinds[URL] = {**WISH}
+    kinds[f"{schedule}/overrides"] = {**WISH, "user": "bob"}
+    kinds["/api/v1/users/alice/absences"] = {key: WISH[key] for key in ("start", "end")}
+    for url, wish in kinds.items():
+        answers = await asyncio.gather(*(site.client.post(url, json=wish) for _ in range(3)))
+        assert sorted(one.status_code for one in answers) == [201, 409, 409], url
+        part = {**wish, "start": "2026-01-08T10:00"}
+        assert (await site.client.post(url, json=part)).status_code == 409, url
+        assert len((await site.client.get(url)).json()) == 1, url
+        wider = {**wish, "end": "2026-01-09T10:00"}
+        if url != URL:  # alice is away by then, and bob has the shift
+            assert (await site.client.post(url, json=wider)).status_code == 201, url
+
+
+async def test_an_override_that_another_covers_by_now_can_be_made_again(site: Site) -> None:
+    url = "/api/v1/schedules/platform/overrides"
+    for user in ("bob", "alice", "bob"):
+        answer = await site.client.post(url, json={**WISH, "user": user})
+        assert answer.status_code == 201, answer.text
+        site.clock[0] += 1  # the one made last counts
+    nobody = {**WISH, "user": None}
+    assert (await site.client.post(url, json=nobody)).status_code == 201
+    site.clock[0] += 1
+    again = await site.client.post(url, json=nobody)
+    assert (again.status_code, again.json().get("code")) == (409, "override_nobody_again"), (
+        again.text
+    )
 
 
 async def test_a_taken_swap_holds_at_once_until_it_is_given_back(site: Site) -> None:

@@ -34,7 +34,7 @@ RECEIVERS = {
                 index=0,
                 send_resolved=True,
                 settings={},
-                undeliverable=Phrase("undeliverable.not_built", {"kind": "pagerduty"}),
+                undeliverable=Phrase("undeliverable.no_slack_channel"),
             ),
         ),
     ),
@@ -238,7 +238,9 @@ async def test_channels_say_how_they_do(site: Site) -> None:
         {
             "receiver": "chat/ops",
             "integration": "pagerduty/0",
-            "undeliverable": "amproxy cannot deliver pagerduty yet",
+            "undeliverable": "channel is missing, which an app token needs",
+            "undeliverable_code": "undeliverable.no_slack_channel",
+            "undeliverable_arguments": {},
         }
     ]
     assert found["email"]["waiting"] == 1 and [
@@ -248,7 +250,7 @@ async def test_channels_say_how_they_do(site: Site) -> None:
     assert (
         "Failing now: webhook." in page
         and "3 of 3 attempts failed" in page
-        and "cannot deliver amproxy cannot deliver pagerduty yet" in page
+        and "cannot deliver channel is missing, which an app token needs" in page
     )
     await wrote(site, user="", receiver="chat/ops", channel="webhook", at=site.clock[0] + 1)
     hook = (await site.client.get("/api/v1/channels")).json()["channels"]
@@ -349,7 +351,7 @@ async def test_hostile_text_in_the_log_is_harmless(site: Site, evil: str) -> Non
     answer = await site.client.get("/deliveries", params={"text": evil[:2000]})
     tags = Tags()
     tags.feed(answer.text + (await site.client.get("/deliveries")).text)
-    assert len([tag for tag, _ in tags.seen if tag == "script"]) == 2
+    assert len([tag for tag, _ in tags.seen if tag == "script"]) == 6
     assert not [
         tag
         for tag, attributes in tags.seen

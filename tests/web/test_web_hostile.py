@@ -26,7 +26,12 @@ async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: st
         annotations=annotations,
         starts_ns=1,
         generator_url=f"https://example.org/{evil}",
-        extra={"dashboardURL": f"data:text/html,{evil}", "panelURL": 5},
+        extra={
+            "dashboardURL": f"data:text/html,{evil}",
+            "panelURL": 5,
+            "imageURL": f"javascript:{evil}",
+            "values": {evil: evil, "list": [evil]},
+        },
     )
     incident = await site.with_alerts(incident, alert)
     incident = await site.stored(incident, Failed(page=incident.pages[0].id, error=evil, attempt=1))
@@ -45,7 +50,7 @@ async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: st
         f"/act/{token}",
         "/incidents/" + SCRIPT.replace("/", "%2F"),
     ):
-        answer = await site.client.get(path)
+        answer = await site.client.get(path, follow_redirects=True)
         tags = Tags()
         tags.feed(answer.text)
         scripts = [attributes.get("src") or "" for tag, attributes in tags.seen if tag == "script"]
@@ -70,3 +75,22 @@ async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: st
 async def test_a_value_that_was_cut_says_how_long_it_was(site: Site) -> None:
     incident = await site.opened(common_labels={"dump": LONG})
     assert "… (100,000 characters)" in (await site.client.get(f"/incidents/{incident.id}")).text
+
+
+EVIL_PICTURES = [
+    *("https://a.example;script-src *", "https://[2001:db8::1]/1.png", "http://x,y.example/1.png"),
+    *("https://user:secret@a.example/1.png", "https://a_b.example/1.png", "https://'self'/1.png"),
+    *("http://a.example:99999/1.png", "data:image/png;base64,AA", "https://a.example/1.png\n"),
+]
+
+
+@pytest.mark.parametrize("url", EVIL_PICTURES)
+async def test_no_picture_widens_the_policy_of_its_page(site: Site, url: str) -> None:
+    alert = Alert(fingerprint="a", labels={"a": "b"}, starts_ns=1, extra={"imageURL": url})
+    incident = await site.with_alerts(await site.opened(), alert)
+    answer = await site.client.get(f"/incidents/{incident.id}")
+    assert answer.status_code == 200 and "<img" not in answer.text
+    plain = await site.client.get("/")
+    assert answer.headers["content-security-policy"] == plain.headers["content-security-policy"], (
+        answer.headers["content-security-policy"]
+    )

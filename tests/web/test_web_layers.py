@@ -12,9 +12,13 @@ import httpx
 import pytest
 
 from amproxy.config.loader import load
-from amproxy.respond.rights import Principal
+from amproxy.grouping.rights import Principal
+from amproxy.store import audit
+from amproxy.text import load_texts
+from amproxy.text.render import PhraseRenderer
 from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import set_principal
+from amproxy.web.http.templates import USER_COOKIE
 from tests.support.web.website import BASE, Site
 
 FILE = """\
@@ -210,6 +214,19 @@ async def test_those_of_another_team_may_not_even_try(
     assert (await house.client.get(PAGE)).status_code == 403
     assert (await house.press(fields, "preview")).status_code == 403
     assert "Change the layers" not in (await house.client.get("/schedules/primary")).text
+
+
+async def test_the_audit_log_names_who_saved_them_and_has_no_previews(
+    house: House, site: Site
+) -> None:
+    house.client.cookies.set(USER_COOKIE, "alice")
+    moved = await house.press(await house.fields(), "down-turn:0:0")
+    assert (await audit.find(site.context.wire)).entries == []
+    assert (await house.press(form_of(moved.text), "save")).status_code == 303
+    [entry] = (await audit.find(site.context.wire)).entries
+    assert entry.user == "alice" and "Alice Ash" in (await house.client.get("/admin")).text
+    words = PhraseRenderer(load_texts("en")).text(entry.what)
+    assert words == "changed layers of schedule primary in the file"
 
 
 async def test_too_many_fields_are_refused(house: House) -> None:

@@ -20,7 +20,9 @@ LIVE = {LIVE_HEADER: "60000"}  # ms: more than any of these tests takes
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PACE", 0.02)
     monkeypatch.setattr(live, "GUESS", 0.0)
+    monkeypatch.setattr(live, "SERVING", 0.0)
     monkeypatch.setattr(page_cache, "MAX_PAGE_AGE", 60.0)
+    monkeypatch.setattr(page_cache, "DRAWING_SHARE", 1.0)
 
 
 async def begin(stream: AsyncIterator[str]) -> asyncio.Task[str]:
@@ -55,13 +57,12 @@ async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
 
 async def test_pages_that_cost_much_are_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = LiveHub()
-    stream = hub.listen()
+    stream = hub.listen("the list of alice", "/incidents")
     task = await begin(stream)
     hub.publish("incident a")
     await asyncio.wait_for(task, PATIENCE)
-    hub.add_cost(
-        0.03
-    )  # a tenth of the time may go into pages: the round after this one lasts 0.3 s
+    # a tenth of the time may go into pages: the round after this one lasts 0.3 s
+    hub.costs.add("/incidents", 0.03)
     began = asyncio.get_running_loop().time()
     hub.publish("incident b")
     await asyncio.wait_for(anext(stream), PATIENCE)
@@ -97,7 +98,7 @@ async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_sai
 ) -> None:
     monkeypatch.setattr(live, "KEEPALIVE", 0.05)
     hub = LiveHub()
-    lines = LiveEvents(hub)._lines()
+    lines = LiveEvents(hub, lambda *_: "")._lines()
     assert (await anext(lines)).startswith("retry:")
     assert await anext(lines) == ": still here\n\n"
     task = await begin(lines)
@@ -165,11 +166,11 @@ async def test_pages_beyond_the_limit_are_told_to_ask_again_later() -> None:
     hub.limit = 1
     stream = hub.listen()
     task = await begin(stream)
-    lines = [line async for line in LiveEvents(hub)._lines()]
+    lines = [line async for line in LiveEvents(hub, lambda *_: "")._lines()]
     assert lines == ["retry: 30000\n\n"]
     hub.close()
     with pytest.raises(StopAsyncIteration):
         await task
     hub = LiveHub()
     hub.close()
-    assert [line async for line in LiveEvents(hub)._lines()] == ["retry: 2000\n\n"]
+    assert [line async for line in LiveEvents(hub, lambda *_: "")._lines()] == ["retry: 2000\n\n"]

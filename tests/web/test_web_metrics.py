@@ -40,7 +40,25 @@ async def test_metrics_tell_what_is_open_who_is_on_call_and_what_waits(site: Sit
     assert found["amproxy_outbox_depth", (("channel", "console"),)] == 2
     assert found["amproxy_redis_up", ()] == 1
     assert [key for key in found if key[0] == "amproxy_build_info"]
-    assert found["alertmanager_build_info", (("version", "0.27.0"),)] == 1
+    assert found["alertmanager_build_info", (("version", "0.35.0"),)] == 1
+    status = (await site.client.get("/api/v2/status")).json()
+    assert status["versionInfo"]["version"] == "0.35.0"
+
+
+async def test_metrics_have_the_names_that_alertmanagers_mixin_asks_for(site: Site) -> None:
+    matcher = {"name": "a", "value": "b", "isRegex": False}
+    times = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"}
+    silence = {"matchers": [matcher], **times, "createdBy": "c", "comment": "d"}
+    assert (await site.client.post("/api/v2/silences", json=silence)).status_code == 200
+    found = await scrape(site)
+    for name in ("config_last_reload_successful", "cluster_members"):
+        assert found[f"alertmanager_{name}", ()] == 1
+    assert found["alertmanager_cluster_failed_peers", ()] == 0
+    assert found["alertmanager_silences", (("state", "active"),)] == 1
+    for state in ("active", "suppressed", "unprocessed"):
+        assert found["alertmanager_alerts", (("state", state),)] == 0
+    assert ("alertmanager_config_hash", ()) in found
+    assert found["process_start_time_seconds", ()] > 0
 
 
 @pytest.mark.own_redis

@@ -106,6 +106,8 @@ async def test_a_page_says_when_amproxy_itself_is_not_well(site: Site) -> None:
     await site.opened()
     site.clock[0] += 600  # no worker runs in this test: the incident's timer is overdue
     assert "amproxy is not well: <bdi>a timer is overdue by" in (await site.client.get("/")).text
+    russian = await site.client.get("/", headers={"Accept-Language": "ru"})
+    assert "С amproxy что-то не так: <bdi>таймер опаздывает на" in russian.text
 
 
 async def test_all_places_are_within_reach_without_scripts_also_where_there_are_many(
@@ -130,9 +132,9 @@ async def test_all_places_are_within_reach_without_scripts_also_where_there_are_
     menu = page[page.index('<details id="menu"') : page.index("</details>")]
     places = list(NAVIGATION_PATHS.values())
     assert [path for path in places if f'href="{path}"' in menu] == places[3:]
-    assert all(
-        page.count(f'href="{path}"') >= 2 for path in places[3:]
-    )  # once in the row of wide windows, once in the menu
+    # what people work with also stands in the row of wide windows, what they set up in the menu
+    work = places[3 : places.index("/policies")]
+    assert work and all(page.count(f'href="{path}"') >= 2 for path in work)
     assert "Menu" in menu
 
 
@@ -142,3 +144,21 @@ async def test_what_comes_next_is_said_in_the_readers_language(site: Site) -> No
     assert "1 инцидент без ответа" in page and "Alice Ash, следующее правило: email" in page
     shown = (await site.client.get("/api/v1/incidents", headers={"Accept-Language": "ru"})).json()
     assert shown["incidents"][0]["next_step"]["what"] == "alice's next rule: email"
+
+
+async def test_what_waits_comes_first_and_ones_own_before_that_of_others(site: Site) -> None:
+    old = await site.opened("careful", title="Alice is paged")
+    site.clock[0] += 60
+    new = await site.opened("turns", title="Nobody is paged yet")
+    held = await site.opened(title="Bob is on it")
+    await site.client.post(f"/incidents/{held.id}/acknowledge")
+
+    async def places(*texts: str) -> list[int]:
+        main = (await site.client.get("/")).text.partition("<main")[2]
+        return [main.index(text) for text in texts]
+
+    found = await places(new.title, old.title, held.title, 'id="on-call-1"')
+    assert found == sorted(found)
+    site.client.cookies.set("amproxy_user", "alice")
+    found = await places(old.title, "yours", new.title, held.title)
+    assert found == sorted(found)

@@ -110,13 +110,14 @@ async def open_incidents(site: Site, team: str) -> None:
 
 async def change_schedule(site: Site, schedule: Schedule) -> None:
     context = site.context
-    start, end = (utc(NOW) + timedelta(days=days) for days in (1, 9))
+    start, middle, end, last = (utc(NOW) + timedelta(days=days) for days in (1, 5, 9, 10))
     await schedule_changes.add_override(
-        context, schedule, user="ada", start=start, end=end, reason=""
+        context, schedule, user="ada", start=end, end=last, reason=""
     )
-    for user, taken in (("bob", ""), ("bob", "ada"), ("carol", ""), ("vic", "")):
+    for user, taken in (("bob", "ada"), ("bob", ""), ("carol", ""), ("vic", "")):
+        first, until = (start, middle) if taken else (middle, end)
         swap = await schedule_changes.create_swap(
-            context, schedule, user=user, start=start, end=end, reason="", by=user
+            context, schedule, user=user, start=first, end=until, reason="", by=user
         )
         if taken:
             await schedule_changes.accept_swap(context, swap.id, user=taken, by=taken)

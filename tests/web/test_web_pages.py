@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
@@ -49,6 +51,36 @@ async def test_who_acts_is_chosen_once_and_named_in_the_timeline(site: Site) -> 
     alice = '<a href="/people#person-alice"><bdi>Alice Ash</bdi></a>'
     assert f"Acknowledged by {alice} (via <bdi>web</bdi>)." in page
     assert "Unacknowledge" in page and 'id="do-acknowledge"' not in page
+
+
+async def test_the_addresses_of_forms_lead_to_pages(site: Site) -> None:
+    incident = await site.opened()
+    for path, page in {
+        f"/incidents/{incident.id}/acknowledge": f"/incidents/{incident.id}",
+        "/incidents/bulk?state=resolved": "/incidents?state=resolved",
+        "/silences/windows/a/b/end": "/silences/windows/a/b",
+        "/people/bob/absences/1/delete": "/people",
+        "/deliveries/test": "/deliveries",
+        "/admin/tokens": "/admin",
+        "/test-alert": "/",
+        "/sign-out": "/",
+        "/change/apply": "/",
+    }.items():
+        shown = await site.client.get(path)
+        assert (shown.status_code, shown.headers.get("location")) == (303, page), path
+
+
+async def test_a_refused_form_can_be_sent_once_more_with_what_was_typed(site: Site) -> None:
+    fields = {"text": '<b>"a" & b', "epoch": "1"}
+    refused = await site.client.post("/incidents/none/note", data=fields)
+    assert refused.status_code == 404 and "Nothing done." in refused.text
+    assert 'action="/incidents/none/note"' in refused.text
+    assert '<input type="hidden" name="text" value="&lt;b&gt;&#34;a&#34; &amp; b">' in refused.text
+    secret = await site.client.post("/incidents/none/note", data={"password": "tell-no-one"})
+    assert "tell-no-one" not in secret.text and 'id="again"' not in secret.text
+    pressed = await site.client.post("/language", data={"language": "ru"}, headers={"X-Press": "1"})
+    assert (pressed.status_code, pressed.headers["x-location"]) == (200, "/")
+    assert "location" not in pressed.headers and "ru" in pressed.headers["set-cookie"]
 
 
 async def test_nobody_can_be_sent_to_a_foreign_site(site: Site) -> None:
@@ -180,6 +212,60 @@ async def test_a_signed_link_from_an_earlier_moment_offers_nothing(site: Site) -
     await site.client.post(f"/incidents/{incident.id}/resolve")
     assert 'id="act"' not in (await site.client.get(url)).text
     assert (await site.client.post(url)).status_code == 409
+
+
+async def test_after_a_link_it_is_told_who_did_what_and_a_snooze_may_follow(site: Site) -> None:
+    incident, links = await site.opened(), site.deps.links()
+    assert links
+    url = f"/act/{links.sign(incident.id, 'acknowledge', 1, 'alice')}"
+    assert "Nothing has happened yet" in (await site.client.get(url)).text
+    done = await site.client.post(url)
+    assert "amproxy_user=alice" in done.headers["set-cookie"]
+    told = (await site.client.get(done.headers["location"])).text
+    assert "Done." in told and "Acknowledged by Alice Ash (via link)." in told
+    assert "Nothing has happened yet" not in told and 'id="act"' not in told
+    assert all(f'id="then-{length}"' in told for length in ("30m", "1h", "morning"))
+    again = await site.client.post(url, data={"then": "snooze", "for": "morning"})
+    assert "Snoozed by Alice Ash until" in (await site.client.get(again.headers["location"])).text
+    after = await incidents.load(site.context.wire, incident.id)
+    # eight in Berlin, on the day after a Tuesday's eleven
+    assert (after.snoozed_by, after.snoozed_until) == ("alice", site.clock[0] + 21 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("before", "says", "offers"),
+    [
+        ([], "Nothing has happened yet", True),
+        (["acknowledge"], "It is answered already", False),
+        (["snooze"], "Snoozed by bob", True),
+        (["resolve"], "It is over", False),
+        (["acknowledge", "unacknowledge"], "from an earlier moment", False),
+    ],
+    ids=["waits", "acknowledged by another", "snoozed", "resolved", "stale"],
+)
+async def test_a_link_shows_what_it_is_about_and_offers_only_what_is_left(
+    site: Site, before: list[str], says: str, offers: bool
+) -> None:
+    annotations = {"summary": "Disk fills", "runbook_url": "https://runbooks.example.org/disk"}
+    labels = {"alertname": "Disk", "severity": "critical"}
+    alert = Alert(fingerprint="a", labels=labels, annotations=annotations, starts_ns=1)
+    incident, links = await site.with_alerts(await site.opened(), alert), site.deps.links()
+    assert links
+    site.client.cookies.set("amproxy_user", "bob")
+    for action in before:
+        await site.client.post(f"/incidents/{incident.id}/{action}")
+    site.client.cookies.clear()
+    url = f"/act/{links.sign(incident.id, 'acknowledge', 1, 'alice')}"
+    shown = (await site.client.get(url)).text
+    assert says in shown and ('id="act"' in shown) == offers
+    assert "Severity critical" in shown and shown.count("Disk fills") == 1
+    assert 'href="https://runbooks.example.org/disk"' in shown
+    refused = await site.client.post(url)
+    assert refused.status_code == (303 if offers else 409)
+    if not offers:
+        assert (
+            "Nothing done." in refused.text and f'href="/incidents/{incident.id}"' in refused.text
+        )
 
 
 async def test_a_link_that_is_forged_or_too_old_is_refused(site: Site, monkeypatch) -> None:

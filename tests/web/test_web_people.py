@@ -43,7 +43,18 @@ async def test_an_absence_that_makes_no_sense_is_said_on_the_page(edits: Site) -
     ):
         answer = await edits.client.post("/people/bob/absences", data=fields)
         assert answer.status_code == 422 and 'role="alert"' in answer.text
+        typed = [value for value in fields.values() if f'value="{value}"' not in answer.text]
+        assert not typed, "what was typed is gone"
     assert (await edits.client.post("/people/nobody/absences", data={})).status_code == 404
+
+
+async def test_absences_stand_on_the_clock_on_which_they_are_typed(site: Site) -> None:
+    site.client.cookies.set("amproxy_user", "alice")  # Berlin; bob lives three hours ahead
+    times = {"start": "2026-01-07T09:00", "end": "2026-01-08T09:00"}
+    assert (await site.client.post("/people/bob/absences", data=times)).status_code == 303
+    said = words((await site.client.get("/people")).text)
+    assert "Times on the clock of Tbilisi." in said
+    assert "Wed 7 Jan 09:00 (Tbilisi) to Thu 8 Jan 09:00 (Tbilisi)" in said
 
 
 async def test_a_test_page_is_sent(edits: Site) -> None:

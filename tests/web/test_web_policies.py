@@ -179,6 +179,39 @@ async def test_the_tree_of_routes_shows_the_way_of_an_alert_and_whom_it_pages(ed
     assert 'class="failed"' in elsewhere and "does not hold" in elsewhere
 
 
+MANY = '{receiver: r, matchers: [service="s%d"], routes: [{receiver: r, matchers: [tier="t%d"]}]}, '
+
+
+async def test_a_large_tree_shows_the_way_of_what_is_tried_and_folds_the_rest(
+    edits: Site, routes_file: Path
+) -> None:
+    many = "".join(MANY % (n, n) for n in range(40))
+    text = FILE.replace("routes: [{", f"routes: [{many}{{", 1)
+    assert text != FILE
+    routes_file.write_text(text, "utf-8")
+    edits.context.use_config(load(routes_file).config)
+
+    async def shown(**query: str) -> str:
+        """Of the tree what is not folded away."""
+        page = (await edits.client.get("/routes", params=query)).text
+        tree = page[page.index('<ul id="tree"') : page.index("</main>")]
+        return words(
+            re.sub(r"<details><summary>(.*?)</summary>.*?</details>", r"[\1]", tree, flags=re.S)
+        )
+
+    tried = await shown(labels="service=s7, tier=t7")
+    assert 'service="s7"' in tried and 'tier="t7" lands here' in tried
+    assert "[14 routes that it does not take]" in tried
+    assert 'service="s8"' not in tried
+    found = await shown(text="T21")
+    assert 'service="s21"' in found and 'tier="t21"' in found and "[42 more routes]" in found
+    assert 'service="s20"' not in found
+    assert 'service="s39"' in await shown(), "nothing is folded before somebody asks"
+    # nothing is lost for those without scripts: it is folded, and on the page
+    page = (await edits.client.get("/routes", params={"text": "T21"})).text
+    assert page.partition('<ul id="tree"')[2].count("<code") == 81
+
+
 async def test_what_mutes_an_alert_is_said(edits: Site, routes_file: Path) -> None:
     text = FILE.replace(
         'matchers: [team="ops"]', 'matchers: [team="ops"], mute_time_intervals: [mornings]'
@@ -305,3 +338,22 @@ def test_what_the_form_does_not_change_keeps_the_words_of_the_file() -> None:
     assert changed_keys(apply_button(draft, "add resolve"), entry) == {
         "steps": [*entry["steps"], {"resolve": True}]
     }  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (None, ("", "")),
+        ("severity", ("severity", "")),
+        ("never", ("never", "")),
+        (['severity="critical"', 'team="a"'], ("matchers", 'severity="critical"\nteam="a"')),
+    ],
+)
+def test_what_pages_anew_stands_in_the_form_and_is_written_back(
+    given: object, shown: tuple[str, str]
+) -> None:
+    entry = {"name": "x", "reopen_on": given} if given else {"name": "x"}
+    draft = draft_from_file(entry)
+    assert (draft.reopen_on, draft.reopen_matchers) == shown
+    assert changed_keys(draft, entry) == {}
+    assert changed_keys(draft, {"name": "x"}).get("reopen_on") == given

@@ -69,7 +69,7 @@ async def test_a_process_that_is_gone_is_forgotten(site: Site) -> None:
 
 
 async def test_loading_the_same_file_again_is_no_change(site: Site) -> None:
-    record = ReplicaRecord(site.context, "one")
+    record = ReplicaRecord(site.context, "one", "127.0.0.1:1")
     began = site.clock[0]
     site.clock[0] += 10
     record.use(site.context.config.digest)
@@ -91,6 +91,11 @@ def test_two_replicas_tell_what_each_has_loaded(servers: Servers) -> None:
     until(lambda: len(told()) == 2)
     assert len({each["config_digest"] for each in told()}) == 1
     assert {each["pid"] for each in told()} == {each.pid for each in both}
+    cluster = clients[0].json("/api/v2/status")["cluster"]
+    ports = {each.url.rpartition(":")[2] for each in both}
+    assert {peer["address"].rpartition(":")[2] for peer in cluster["peers"]} == ports
+    assert cluster["name"] in {peer["name"] for peer in cluster["peers"]}
+    assert "alertmanager_cluster_members 2.0" in clients[0].ask("/metrics").text
     assert both[1].config
     both[1].config.write_text(FILE.replace("NAME", "y"))
     assert clients[1].ask("/-/reload", "").status == 200

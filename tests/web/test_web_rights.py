@@ -13,10 +13,9 @@ from starlette.routing import Mount, Route
 from amproxy.config.structs import SignIn, User
 from amproxy.store import sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
-from amproxy.web.app import build_routes, build_web_app
+from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import required_role
-from amproxy.web.http.templates import PageTemplates
-from tests.support.web.website import BASE, CONFIG, Site
+from tests.support.web.website import BASE, CONFIG, Site, every_route
 
 # Open to everybody, each for its reason: they show nothing, or ask for a secret of their own.
 OPEN = {
@@ -25,6 +24,9 @@ OPEN = {
     "/sign-in/oidc",
     "/sign-in/callback",
     "/language",
+    "/theme",
+    "/manifest.webmanifest",
+    "/service-worker.js",
     "/slack/interactivity",
     "/-/healthy",
     "/-/ready",
@@ -35,7 +37,8 @@ OWN |= {
     f"/me/{path}"
     for path in ("test", "absences", "absences/{id}/delete", "calendar", "calendar/delete")
 }
-OWN |= {"/me/sessions/delete", "/me/sessions/{id}/delete"}
+OWN |= {"/me/push", "/me/push/{id}/delete"}
+OWN |= {"/me/sessions/delete", "/me/sessions/{id}/delete", "/me/views", "/me/views/delete"}
 ADMIN = {
     "/api/v1/tokens",
     "/api/v1/tokens/{id}",
@@ -45,7 +48,10 @@ ADMIN = {
     "/admin/reload",
     "/admin/tokens",
 }
-ADMIN |= {"/admin/tokens/{id}/delete"}
+ADMIN |= {"/admin/tokens/{id}/delete", "/incidents/{id}/delete"}
+# Other methods of these are for others, too; a new person or team is an admin's.
+ADMIN_CALLS = {("DELETE", "/api/v1/incidents/{id}"), ("POST", "/change/person")}
+ADMIN_CALLS |= {("POST", "/change/team")}
 FORMS = (
     "/silences/new",
     "/silences/{id}/edit",
@@ -80,7 +86,7 @@ async def program(site: Site, *scopes: TokenScope) -> httpx.AsyncClient:
 def everything(site: Site) -> Iterator[tuple[str, str]]:
     """Every method and path that there is."""
     yield from V2
-    for route in build_routes(site.deps, PageTemplates(site.context)):
+    for route in every_route(site):
         if isinstance(route, Route):
             for method in sorted(route.methods or ()):
                 yield method, route.path
@@ -119,7 +125,7 @@ async def test_a_responder_does_nothing_that_is_for_admins(closed: Site) -> None
         for method, path in everything(closed):
             if path == "/events":
                 continue
-            if path in ADMIN:
+            if path in ADMIN or (method, path) in ADMIN_CALLS:
                 assert (await responder.request(method, filled(path))).status_code == 403, (
                     method,
                     path,
@@ -164,6 +170,8 @@ async def test_a_path_written_otherwise_opens_nothing(closed: Site, path: str) -
         ("PUT", "/api/v1/config", "responder"),
         ("GET", "/api/v1/config", "viewer"),
         ("POST", "/-/reload", "admin"),
+        ("DELETE", "/api/v1/incidents/x", "admin"),
+        ("POST", "/incidents/x/delete", "admin"),
         ("DELETE", "/api/v1/sessions/x", "viewer"),
         ("GET", "/static/style.css", None),
         ("GET", "/metrics", "viewer"),
@@ -197,12 +205,14 @@ async def test_a_signed_link_needs_no_sign_in_and_says_no_more_than_it_must(clos
         and 'name="user"' not in shown.text
     )
     done = await closed.client.post(path, data={"user": "alice"})
-    assert done.status_code == 303 and done.headers["location"] == path
-    assert "Acknowledged by somebody" in (await closed.client.get(path)).text
+    assert done.status_code == 303 and done.headers["location"] == f"{path}?done=acknowledge"
+    told = (await closed.client.get(done.headers["location"])).text
+    assert "Done." in told and "Acknowledged by somebody" in told
+    assert "Nothing has happened yet" not in told and f'href="/incidents/{incident.id}"' in told
     async with await program(closed, "admin") as admin:
         entry = (await admin.get("/api/v1/audit")).json()["entries"][0]
         assert (entry["via"], entry["user"]) == ("link", None) and entry["what"].startswith(
-            "acknowledge #1"
+            "acknowledged #1"
         )
 
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from amproxy.config.structs import Override, User
+from amproxy.config.structs import Absence, Override, User
+from amproxy.grouping.rights import Principal
 from amproxy.model import RecordedPerson, RecordedShift
-from amproxy.respond.rights import Principal
 from amproxy.store import shifts
 from amproxy.store.commit import commit
 from amproxy.web.http.permissions import set_principal
@@ -238,10 +238,20 @@ async def test_a_swap_is_asked_for_taken_given_back_and_forgotten(site: Site) ->
     ).status_code == 404
 
 
-async def test_a_swap_of_no_shift_says_so(site: Site) -> None:
-    wish = {"user": "bob", "start": "2026-01-07T09:00", "end": "2026-01-08T09:00"}
-    await site.client.post(f"{PAGE}/swaps", data=wish)
-    assert "bob has no shift then." in await text(site)
+async def test_a_swap_of_no_shift_is_refused_and_one_whose_shift_is_gone_says_so(
+    site: Site,
+) -> None:
+    wish = {"start": "2026-01-07T09:00", "end": "2026-01-08T09:00"}
+    form = {**wish, "user": "bob", "reason": "fair"}
+    refused = await site.client.post(f"{PAGE}/swaps", data=form)
+    assert refused.status_code == 422 and "no shift then" in refused.text
+    assert 'value="fair"' in refused.text
+    made = await site.client.post(f"{PAGE}/swaps", data={**wish, "user": "alice"})
+    assert made.status_code == 303
+    again = await site.client.post(f"{PAGE}/swaps", data={**wish, "user": "alice"})
+    assert again.status_code == 409 and "asks for a swap then already" in again.text
+    await site.client.post(f"{PAGE}/overrides", data={**wish, "user": "bob"})
+    assert "Alice Ash has no shift then." in await text(site)
 
 
 async def test_a_swap_that_nobody_took_in_time_is_past_due(site: Site) -> None:
@@ -359,3 +369,69 @@ async def test_whoever_may_only_look_sees_no_forms_and_changes_nothing(
     ).status_code == 403
     assert (await site.client.post(f"{PAGE}/calendar", data={})).status_code == 403
     assert (await site.client.get("/api/v1/schedules/platform/overrides")).json() == []
+
+
+@pytest.mark.parametrize("name", ["db/eu", "a/b/c", "/db", "db/"])
+async def test_names_with_a_slash_have_pages_forms_and_an_api(site: Site, name: str) -> None:
+    replace = msgspec.structs.replace
+    schedule = replace(CONFIG.schedules["platform"], name=name)
+    policy = replace(CONFIG.policies["careful"], name=name)
+    user = replace(CONFIG.users["bob"], name=name)
+    site.context.use_config(
+        replace(
+            CONFIG,
+            users={**CONFIG.users, name: user},
+            schedules={**CONFIG.schedules, name: schedule},
+            policies={**CONFIG.policies, name: policy},
+        )
+    )
+    for spelled in (name, quote(name, safe="")):
+        for path in (f"/schedules/{spelled}", f"/policies/{spelled}"):
+            assert f"<bdi>{name}</bdi>" in (await site.client.get(path)).text, path
+        times = {"start": "2026-01-07T09:00", "end": "2026-01-08T09:00"}
+        form = {**times, "user": name}
+        made = await site.client.post(f"/schedules/{spelled}/overrides", data=form)
+        assert made.status_code == 303
+        api = f"/api/v1/schedules/{spelled}/overrides"
+        [override] = (await site.client.get(api)).json()
+        assert (await site.client.get(made.headers["location"])).status_code == 200
+        delete = f"/schedules/{spelled}/overrides/{override['id']}/delete"
+        assert (await site.client.post(delete, data={})).status_code == 303
+        assert (await site.client.get(api)).json() == []
+        away = await site.client.post(f"/people/{spelled}/absences", data=times)
+        assert away.status_code == 303
+        assert (await site.client.get(f"/api/v1/users/{spelled}")).json()["name"] == name
+        api = f"/api/v1/users/{spelled}/absences"
+        [absence] = (await site.client.get(api)).json()
+        assert (await site.client.delete(f"{api}/{absence['id']}")).status_code == 204
+        for path in ("shifts", "hours", "quality"):
+            answer = await site.client.get(f"/api/v1/schedules/{spelled}/{path}")
+            assert answer.status_code == 200, path
+
+
+async def test_absences_and_holidays_of_its_people_stand_on_the_timeline(site: Site) -> None:
+    replace = msgspec.structs.replace
+    alice = replace(
+        CONFIG.users["alice"],
+        holidays="DE-BY",
+        absences=(Absence(start=datetime(2026, 1, 8, 9), end=datetime(2026, 1, 9, 9)),),
+    )
+    bob = replace(CONFIG.users["bob"], holidays="US")  # no holiday in these two weeks
+    site.context.use_config(replace(CONFIG, users={"alice": alice, "bob": bob}))
+    away = {"start": "2026-01-13T09:00", "end": "2026-01-14T09:00", "reason": "dentist"}
+    assert (await site.client.post("/api/v1/users/bob/absences", json=away)).status_code == 201
+    source = (await site.client.get(PAGE)).text
+    titles = html.unescape(" ".join(re.findall(r'aria-label="(.*?)"', source)))
+    assert "Away: Alice Ash · Thu 8 Jan 09:00 – Fri 9 Jan 09:00" in titles
+    assert "Away: bob · Tue 13 Jan 06:00 – Wed 14 Jan 06:00 · dentist" in titles
+    assert "Holidays: DE-BY: Alice Ash · Tue 6 Jan 00:00 – Wed 7 Jan 00:00 · Epiphany" in titles
+    assert source.count("bar narrow holiday") + source.count("bar day holiday") == 1
+
+
+async def test_the_list_shows_how_the_hours_of_each_schedule_are_shared(site: Site) -> None:
+    """Of the 14 days from Tuesday 11:00 on Alice has those until Monday 09:00, and one more day."""
+    page = (await site.client.get("/schedules?zone=Europe/Berlin")).text
+    [label] = re.findall(r'class="fairness"[^>]*aria-label="([^"]*)"', page)
+    assert label == "Hours of these days: bob 168 h, Alice Ash 157 h"
+    widths = [float(one) for one in re.findall(r'filled" x="[^"]*" width="([^"]*)%"', page)]
+    assert widths == sorted(widths, reverse=True) and sum(widths) == pytest.approx(100, abs=0.05)

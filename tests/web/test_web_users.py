@@ -44,6 +44,8 @@ async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_withou
         "teams": ["db"],
         "reachable": True,
         "why_not": None,
+        "why_not_code": None,
+        "why_not_arguments": None,
         "channels": [
             {
                 "channel": "console",
@@ -51,6 +53,8 @@ async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_withou
                 "used": True,
                 "last_delivery": None,
                 "error": None,
+                "error_code": None,
+                "error_arguments": None,
             },
             {
                 "channel": "email",
@@ -58,6 +62,8 @@ async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_withou
                 "used": True,
                 "last_delivery": "2026-01-06T10:00:00.000Z",
                 "error": "no such mailbox",
+                "error_code": None,
+                "error_arguments": None,
             },
         ],
         "rules": {
@@ -106,7 +112,8 @@ async def test_a_test_page_that_cannot_be_sent_is_refused(site: Site) -> None:
 
 
 async def test_the_first_page_names_who_is_on_call_and_cannot_be_reached(site: Site) -> None:
-    assert "cannot be reached" not in (await site.client.get("/")).text
+    before = (await site.client.get("/")).text.partition("<main")[2]
+    assert "cannot be reached" not in before
     await happened(site, "bob", "console", "bob", "<closed>")
     page = (await site.client.get("/")).text
     assert (
@@ -142,6 +149,11 @@ async def test_a_contact_without_what_it_needs_is_shown_in_the_readers_language(
     shown = (await site.client.get("/api/v1/users/alice")).json()
     assert (shown["reachable"], shown["channels"][0]["state"]) == (False, "undeliverable")
     assert shown["why_not"] == "email: global has no smtp_smarthost, smtp_from"
+    assert shown["why_not_code"] == "reach.contact"
+    why = {"code": "undeliverable.lacking", "arguments": {"keys": "smtp_smarthost, smtp_from"}}
+    assert shown["why_not_arguments"] == {"channel": "email", "problem": why}
+    contact = shown["channels"][0]
+    assert {"code": contact["error_code"], "arguments": contact["error_arguments"]} == why
     assert shown["rules"] == {"default": [], "important": []}
     refused = await site.client.post("/api/v1/users/alice/test")
     assert refused.status_code == 422 and "smtp_smarthost" in refused.text

@@ -88,7 +88,7 @@ def refused_post(body: Any) -> tuple[int, int, str]:
     try:
         posted_alerts(body)
     except BadAlertsBody as error:
-        return error.status, error.code, error.message
+        return error.status, error.code, str(error)
     raise AssertionError("the body was accepted")
 
 

@@ -34,7 +34,7 @@ ROUTES = (
   - name: chat
     webhook_configs: [{url: 'http://127.0.0.1:9/hook'}, {url: 'http://127.0.0.1:9/other'}]
   - name: old pager
-    pagerduty_configs: [{routing_key: abc}]
+    slack_configs: [{app_token: abc}]
 """,
     )
     .replace(

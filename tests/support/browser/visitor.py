@@ -9,6 +9,23 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 SIZES = {"desktop": (1280, 900), "phone": (375, 812)}
 SERIOUS = ("serious", "critical")
+_OPEN_ALL = """
+for (const part of document.querySelectorAll("details")) {
+  part.removeAttribute("name");
+  part.open = true;
+}
+"""
+# A box that is ticked is as high as its label.
+_SMALL = """
+[...document.querySelectorAll("a[href], button, summary, select, textarea, input:not([type=hidden])")]
+  .filter((part) => {
+    const look = getComputedStyle(part), box = part.getBoundingClientRect();
+    const isSeen = box.width && box.height && look.clipPath === "none" && !part.closest(".unseen, .skip, svg");
+    if (!isSeen || (part.tagName === "A" && look.display === "inline")) return false;
+    return (part.closest("label") ?? part).getBoundingClientRect().height < 43.5 && box.height < 43.5;
+  })
+  .map((part) => `${part.tagName} ${part.id} ${part.className} ${part.getBoundingClientRect().height}`)
+"""
 
 
 class Visitor:
@@ -34,7 +51,7 @@ class Visitor:
             timezone_id=zone,
             reduced_motion="reduce",
         )
-        self.url, self.scripts = url, scripts
+        self.url, self.scripts, self.width = url, scripts, width
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(60_000)
         self.trouble: list[str] = []
@@ -72,12 +89,32 @@ class Visitor:
         return self
 
     def fits(self) -> Self:
-        """Nothing sticks out: the page does not scroll sideways."""
-        inner, outer = self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        )
-        assert inner <= outer, f"{self.page.url} is {inner} pixels wide in a window of {outer}"
+        """Nothing sticks out: the page does not scroll sideways on a screen of this width."""
+        inner = self.page.evaluate("document.documentElement.scrollWidth")
+        assert inner <= self.width, f"{self.page.url} is {inner} pixels wide on {self.width}"
         return self
+
+    def resize(self, width: int, height: int) -> Self:
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.width = width
+        return self
+
+    def opens_all(self) -> Self:
+        """Open everything that can be opened, at once. Needs scripts."""
+        self.page.evaluate(_OPEN_ALL)
+        return self
+
+    def is_for_fingers(self) -> Self:
+        """Whatever can be pressed is 44 pixels high, except links within text and tooltips' bars."""
+        small = self.page.evaluate(_SMALL)
+        assert not small, f"{self.page.url}: {small}"
+        return self
+
+    def place(self, selector: str) -> tuple[float, float]:
+        """The top and the bottom of the first such part, in pixels from that of the window."""
+        box = self.page.locator(selector).first.bounding_box()
+        assert box, f"{selector} is not to be seen"
+        return box["y"], box["y"] + box["height"]
 
     def accessible(self) -> Self:
         """No serious finding of axe-core. Needs scripts."""

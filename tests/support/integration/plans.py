@@ -66,7 +66,9 @@ INTERVALS = {
     ],
     "never": [],
 }
-LABELS = {"alertname": "Down", "severity": "critical"}
+REOPENS = ("severity", "severity", "new_alerts", "matchers", "never")
+KIND = {"kind": "service"}  # of every alert: steps and windows ask for it
+LABELS = {"alertname": "Down", "severity": "critical", **KIND}
 
 # what people do by hand, by the names that an exported history has for it
 MADE: dict[str, type[Act]] = {
@@ -177,9 +179,7 @@ if_nobody = st.sampled_from(
 
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, Any]:
-    matchers = draw(
-        st.sampled_from([(), (), (), (), ('severity="critical"',), ('severity="info"',)])
-    )
+    matchers = draw(st.sampled_from([(), (), (), (), ('kind="service"',), ('kind="other"',)]))
     return {
         "matchers": matchers,
         **({"active_time_intervals": draw(some_intervals)} if draw(rarely) else {}),
@@ -256,6 +256,8 @@ def policies(draw: st.DrawFn, name: str) -> Policy:
         acknowledge_reminder=timeout / 4 if draw(st.booleans()) else 0.0,
         auto_resolve=draw(st.sampled_from([0.0, 0.0, 0.0, 2100.0])),
         reopen_within=reopen,
+        reopen_on=(on := draw(st.sampled_from(REOPENS))),
+        reopen_matchers=('severity="warning"',) if on == "matchers" else (),
         flapping=Flapping(more_than=1, within=20000.0, hold=1200.0)
         if reopen and draw(st.booleans())
         else None,
@@ -285,7 +287,7 @@ def configs(draw: st.DrawFn, *, ends_told: bool = False) -> Config:
     start += timedelta(seconds=433)  # never just when a group is looked at
     window = Maintenance(
         name="upgrade",
-        matchers=(parse_matcher('severity="critical"'),),
+        matchers=(parse_matcher('kind="service"'),),
         start=start.replace(tzinfo=UTC),
         end=(start + length).replace(tzinfo=UTC),
         active_time_intervals=draw(some_intervals),

@@ -14,9 +14,10 @@ from amproxy.context import Context
 from amproxy.correlate import muting
 from amproxy.engine.worker import MAX_TIMERS_AT_ONCE, _handle_timer
 from amproxy.errors import Conflict
-from amproxy.machine.events import Act
+from amproxy.machine.events import Act, Resolve
 from amproxy.model import Incident
 from amproxy.notify.sender import MessageSender
+from amproxy.respond.actions import ActionRequest, perform
 from amproxy.store import incidents, keys, leases, outbox
 from amproxy.store.wire import Wire
 from tests.support.integration.house import House, Recorder
@@ -75,7 +76,11 @@ class Stepping:
         )
         for incident in found:
             with contextlib.suppress(Conflict):
-                await apply_event(self.context, incident.id, event)
+                if isinstance(event, Resolve):
+                    wish = ActionRequest(action="resolve", user=event.user, via=event.via)
+                    await perform(self.context, incident.id, wish)
+                else:
+                    await apply_event(self.context, incident.id, event)
 
     async def incidents(self) -> list[Incident]:
         """All there are, oldest first."""

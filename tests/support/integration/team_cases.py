@@ -13,7 +13,7 @@ from amproxy.config.structs import Config, InhibitRule, Maintenance, Storm, Wait
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
 from amproxy.simulation.simulate import SimulatedAlertRequest, SimulationRequest
-from tests.support.integration.plans import MONDAY, NAMES, act, configs
+from tests.support.integration.plans import KIND, MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import CHANNELS
 
 LENGTH = 10 * 3600.0 + 45.0
@@ -34,7 +34,8 @@ class Fire(NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        return {"alertname": self.name, "instance": self.instance, "severity": "critical"}
+        severity = "warning" if self.instance == "a" else "critical"
+        return {"alertname": self.name, "instance": self.instance, "severity": severity, **KIND}
 
 
 class Change(NamedTuple):

@@ -25,15 +25,19 @@ from amproxy.machine.events import (
     Act,
     AddResponders,
     Escalate,
+    Hold,
     Merge,
     Note,
     Reassign,
     Reopen,
     Resolve,
     Snooze,
+    TakeOut,
     Unacknowledge,
+    Unmerge,
 )
-from amproxy.model import MergedGroup
+from amproxy.model import Incident, MergedGroup
+from amproxy.text import phrase
 
 PEOPLE = ("ann", "bob", "eve", "mute", "owl", "pro", "zed")  # zed is not in the file
 POLICIES = ("main", "second", "third")
@@ -127,7 +131,24 @@ _KINDS = (
     Note,
     Merge,
     Absorb,
+    Unmerge,
+    TakeOut,
 )
+
+
+def _roots(now: float) -> st.SearchStrategy[Incident]:
+    """What an incident was merged into, in any state."""
+    return st.builds(
+        Incident,
+        id=st.just("other"),
+        number=st.just(9),
+        plan=st.just(Policy(name="main")),
+        started_at=st.just(now - 60),
+        state=st.sampled_from(("triggered", "acknowledged", "snoozed", "resolved")),
+        acknowledged_by=st.sampled_from(PEOPLE),
+        snoozed_by=st.sampled_from(PEOPLE),
+        snoozed_until=st.sampled_from((now - 1, now + 600)),
+    )
 
 
 @st.composite
@@ -150,9 +171,21 @@ def acts(draw: st.DrawFn, now: float, epoch: int) -> Act:
         more |= {"into": draw(st.sampled_from(("i", "other"))), "number": 9}
     elif kind is Absorb:
         more |= {
+            "id": "other",
             "number": 8,
             "title": "Other",
             "groups": {"h": MergedGroup(firing=draw(st.integers(0, 2)))},
+        }
+    elif kind is TakeOut:
+        more |= {"number": 8, "title": "Other", "groups": {"h"}}
+    elif kind is Unmerge:
+        more |= {
+            "root": draw(_roots(now)),
+            "groups": {"g": MergedGroup(firing=draw(st.integers(0, 2)))},
+            "hold": draw(
+                st.none()
+                | st.just(Hold(reason=phrase("mute.in_windows", windows=("a",)), until=now + 300))
+            ),
         }
     user = draw(st.sampled_from((*PEOPLE, "")))
     return kind(

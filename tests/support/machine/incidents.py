@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from amproxy.config.structs import (
     Config,
@@ -74,7 +74,13 @@ class Drive:
         self.told += [said(entry.words) for entry in change.timeline]
         return change
 
-    def alerts(self, firing: int, fresh: int = 0, group: str = "g") -> None:
+    def alerts(
+        self,
+        firing: int,
+        fresh: int = 0,
+        group: str = "g",
+        ended_by: Literal["source", "unnamed"] = "source",
+    ) -> None:
         """The alerts of a group are so many now."""
         reason: NotificationReason = (
             "new alerts added"
@@ -85,7 +91,12 @@ class Drive:
         )
         self.do(
             AlertsChanged(
-                reason=reason, firing=firing, resolved=0 if fresh else 1, fresh=fresh, group=group
+                reason=reason,
+                firing=firing,
+                resolved=0 if fresh else 1,
+                fresh=fresh,
+                group=group,
+                ended_by=ended_by,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from amproxy.model import Alert
-from amproxy.notify.message import Button, Card, Link
+from amproxy.notify.message import Button, Card, Link, Picture
 
 NOW = 1_767_603_600.0
 HOSTILE = '<b>&lt;</b><a href="javascript:x">*_`<!channel> <@U1> & </i> \u202eevil\x00 😀 \ud800'
@@ -63,6 +63,11 @@ def resolved(**changes: Any) -> Card:
     )
 
 
+PICTURES = [
+    Picture(url="https://images.example.org/g/1.png?a=1&b=2", text="Picture: HighCPU"),
+    Picture(url="http://localhost/2.png", text="Picture: other"),
+]
+
 _anything = st.text(max_size=400) | st.sampled_from(
     [
         HOSTILE,
@@ -108,6 +113,7 @@ hostile_cards = st.builds(
         max_size=10,
     ),
     links=st.lists(st.builds(Link, text=_anything, url=_urls), max_size=12),
+    pictures=st.lists(st.builds(Picture, text=_anything, url=_urls), max_size=5),
     url=_urls,
     news=_anything,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -36,17 +37,27 @@ class Response:
 
 
 class Server:
-    """Calls `handler` for each request, one event loop for all. Use it as a context manager, or start() and stop()."""
+    """Calls `handler` for each request, one event loop for all. Use it as a context manager, or start() and stop().
 
-    def __init__(self, handler: Callable[[Request], Awaitable[Response]]) -> None:
-        self._handler = handler
+    tls: with it, the server is a proxy as well, and answers in the place of any host that a client connects to through it.
+    secure: no proxy, but a server that speaks TLS from the first byte.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Request], Awaitable[Response]],
+        tls: ssl.SSLContext | None = None,
+        *,
+        secure: bool = False,
+    ) -> None:
+        self._handler, self._tls, self._secure = handler, tls, secure
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
         self.port = 0
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._secure else ''}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self._thread.start()
@@ -76,7 +87,8 @@ class Server:
             connections.discard(task)
             writer.transport.abort()
 
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        direct = self._tls if self._secure else None
+        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=direct)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._over.wait()
@@ -87,6 +99,10 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await _read(reader)) is not None:
+            if request.method == "CONNECT" and self._tls is not None:
+                writer.write(b"HTTP/1.1 200 x\r\n\r\n")
+                await writer.start_tls(self._tls)
+                continue
             response = await self._handler(request)
             if response.drop:
                 return

@@ -40,6 +40,7 @@ class Message:
     text: str
     blocks: list[dict[str, Any]]
     thread_ts: str = ""
+    attachments: list[dict[str, Any]] = field(default_factory=list)
     history: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
 
     @property
@@ -261,7 +262,8 @@ class SlackStandIn:
         if thread and (where, thread) not in self.messages:
             raise Refusal("thread_not_found")
         message = self.messages[where, ts] = Message(
-            where, ts, payload["text"], payload.get("blocks", []), thread
+            *(where, ts, payload.get("text", ""), payload.get("blocks", []), thread),
+            payload.get("attachments", []),
         )
         return Response.json(
             {"ok": True, "channel": where, "ts": ts, "message": {"text": message.text}}
@@ -273,7 +275,9 @@ class SlackStandIn:
             known = payload.get("channel") in self.channels.values()
             raise Refusal("message_not_found" if known else "channel_not_found")
         message.history.append((message.text, message.blocks))
-        message.text, message.blocks = payload["text"], payload.get("blocks", message.blocks)
+        message.text = payload.get("text", "")
+        message.blocks = payload.get("blocks", message.blocks)
+        message.attachments = payload.get("attachments", message.attachments)
         return Response.json(
             {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
         )

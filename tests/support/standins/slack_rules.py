@@ -19,8 +19,14 @@ class Refusal(Exception):
 
 
 def check_message(payload: dict[str, Any]) -> None:
-    """Raises Refusal for a message that would not be taken, or that pings somebody."""
+    """Raises Refusal for a message that would not be taken, or that pings somebody.
+
+    One with attachments is as the file of its receiver has it: it may name whom it likes.
+    """
     text, blocks = payload.get("text"), payload.get("blocks", [])
+    if attachments := payload.get("attachments"):
+        _attachments(attachments)
+        return
     if not isinstance(text, str) or not text.strip():
         raise Refusal("no_text")
     if len(text) > 4000:
@@ -35,6 +41,41 @@ def check_message(payload: dict[str, Any]) -> None:
         _need(check is not None, f"unsupported type: {block.get('type')}", where)
         assert check is not None
         check(block, where)
+
+
+_ATTACHMENT_TEXTS = {
+    *("title", "title_link", "pretext", "text", "fallback", "callback_id", "footer", "color"),
+    *("image_url", "thumb_url"),
+}
+_ACTION_TEXTS = {"type", "text", "url", "style", "name", "value"}
+
+
+def _attachments(attachments: Any) -> None:
+    """Refuse what the reference of secondary attachments does not have."""
+    if not isinstance(attachments, list) or len(attachments) > 20:
+        raise Refusal("too_many_attachments")
+    for attachment in attachments:
+        known = _ATTACHMENT_TEXTS | {"fields", "actions", "mrkdwn_in"}
+        if not set(attachment) <= known or not any(
+            attachment.get(key) for key in ("text", "fallback", "title", "pretext", "fields")
+        ):
+            raise Refusal("no_text")
+        for field in attachment.get("fields", ()):
+            if not set(field) <= {"title", "value", "short"}:
+                raise Refusal("invalid_attachments")
+        for action in attachment.get("actions", ()):
+            known = _ACTION_TEXTS | {"confirm"}
+            if not set(action) <= known or action.get("type") != "button" or not action.get("text"):
+                raise Refusal("invalid_attachments")
+        texts = [attachment.get(key, "") for key in _ATTACHMENT_TEXTS]
+        texts += [text for field in attachment.get("fields", ()) for text in _texts(field)]
+        texts += [text for action in attachment.get("actions", ()) for text in _texts(action)]
+        if not all(isinstance(text, str) for text in texts):
+            raise Refusal("invalid_attachments")
+
+
+def _texts(values: dict[str, Any]) -> list[Any]:
+    return [value for key, value in values.items() if key not in ("short", "confirm")]
 
 
 def _need(holds: object, words: str, where: str) -> None:
@@ -89,7 +130,20 @@ def _actions(block: dict[str, Any], where: str) -> None:
         )
 
 
-CHECKS = {"header": _header, "section": _section, "context": _context, "actions": _actions}
+def _image(block: dict[str, Any], where: str) -> None:
+    url, text = block.get("image_url", ""), block.get("alt_text", "")
+    _need(re.fullmatch(r"https?://[^\s/]+\S*", url), "must be a URL", f"{where}/image_url")
+    _need(len(url) <= 3000, "must be less than 3001 characters", f"{where}/image_url")
+    _need(1 <= len(text) <= 2000, "must be 1 to 2000 characters", f"{where}/alt_text")
+
+
+CHECKS = {
+    "header": _header,
+    "section": _section,
+    "context": _context,
+    "actions": _actions,
+    "image": _image,
+}
 
 
 def _object(text: Any, limit: int, where: str) -> None:

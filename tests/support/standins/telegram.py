@@ -27,6 +27,7 @@ from tests.support.standins.telegram_rules import (
     Refusal,
     keyboard_of,
     parameters,
+    preview_of,
     refused,
     text_of,
 )
@@ -49,6 +50,7 @@ class Message:
     thread: int = 0
     silent: bool = False
     at: float = 0.0  # Unix seconds: when it was taken
+    preview: str = ""  # address of what is shown below the text
     history: list[tuple[str, list[list[dict[str, str]]]]] = field(default_factory=list)
 
     @property
@@ -329,7 +331,8 @@ class TelegramStandIn:
         message_id = next(self._message_ids)
         silent = bool(call.get("disable_notification"))
         self.messages[chat_id, message_id] = Message(
-            chat_id, message_id, text, entities, keyboard_of(call), thread, silent, time.time()
+            *(chat_id, message_id, text, entities, keyboard_of(call), thread, silent, time.time()),
+            preview=preview_of(call),
         )
         return {
             "message_id": message_id,
@@ -344,12 +347,14 @@ class TelegramStandIn:
         if message is None:
             raise Refusal(400, "Bad Request: message to edit not found")
         text, entities = text_of(call)
-        keyboard = keyboard_of(call)
-        if (text, entities, keyboard) == (message.text, message.entities, message.keyboard):
+        keyboard, preview = keyboard_of(call), preview_of(call)
+        before = (message.text, message.entities, message.keyboard, message.preview)
+        if (text, entities, keyboard, preview) == before:
             same = "specified new message content and reply markup are exactly the same as a current content and reply markup of the message"
             raise Refusal(400, f"Bad Request: message is not modified: {same}", quiet=True)
         message.history.append((message.text, message.keyboard))
-        message.text, message.entities, message.keyboard = text, entities, keyboard
+        message.text, message.entities = text, entities
+        message.keyboard, message.preview = keyboard, preview
         return {
             "message_id": message.message_id,
             "date": int(time.time()),

@@ -22,7 +22,8 @@ PARAMETERS = {
             "disable_notification",
             "link_preview_options",
         ),
-        *("entities", "reply_parameters", "protect_content"),
+        # the last is the old word for link_preview_options, and still taken
+        *("entities", "reply_parameters", "protect_content", "disable_web_page_preview"),
     },
     "editmessagetext": {
         "chat_id",
@@ -83,6 +84,9 @@ def parameters(request: Request, method: str) -> dict[str, Any]:
         raise Refusal(
             400, f"Bad Request: parameters that {method} does not know: {sorted(unknown)}"
         )
+    chat_id = call.get("chat_id")
+    if isinstance(chat_id, str) and chat_id.lstrip("-").isdigit():
+        call["chat_id"] = int(chat_id)  # "Integer or String"
     return dict(call)
 
 
@@ -109,6 +113,17 @@ def text_of(call: dict[str, Any]) -> tuple[str, list[Entity]]:
         if entity.kind != "a" or "." in (urlsplit(entity.url).hostname or "")
     ]
     return text.strip(), kept[:100]
+
+
+def preview_of(call: dict[str, Any]) -> str:
+    """The address whose preview is shown, "" for none."""
+    options = call.get("link_preview_options") or {}
+    if options.keys() - {"is_disabled", "url", "prefer_large_media"}:
+        raise Refusal(400, "Bad Request: unknown options of a link preview")
+    url = "" if options.get("is_disabled") else options.get("url", "")
+    if url and "." not in (urlsplit(url).hostname or ""):
+        raise Refusal(400, "Bad Request: WEBPAGE_URL_INVALID")
+    return str(url)
 
 
 def keyboard_of(call: dict[str, Any]) -> list[list[dict[str, str]]]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amproxy.respond.rights import Principal
+from amproxy.grouping.rights import Principal
 from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import set_principal
 from tests.support.web.website import BASE, Site

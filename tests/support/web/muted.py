@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from amproxy.config.structs import Maintenance
-from amproxy.correlate.ingest import WholeAlert, ingest
+from amproxy.correlate.incoming import WholeAlert
+from amproxy.correlate.ingest import ingest
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Alert

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 MARK = "zq"
 VOID = frozenset({"meta", "link", "input", "br", "img", "hr", "source", "path", "circle", "rect"})
+INLINE = frozenset({"bdi", "a", "span", "strong"})
 # What a reader sees or hears besides text between tags.
 SPOKEN = ("aria-label", "title", "alt", "data-announcement")
 
@@ -26,6 +27,9 @@ NAMES = frozenset(
         "openapi",
         "csv",
         "telegram",
+        "push",
+        "iphone",
+        "ipad",
         "slack",
         "grafana",
         "alertmanager",
@@ -79,6 +83,8 @@ NAMES = frozenset(
         "tests",
         "python",
         "shop",
+        "url_file",
+        "testalert",
         "db",
         "summary",
         "active_time_intervals",
@@ -113,20 +119,28 @@ NAMES = frozenset(
         "month",
         "berlin",
         "kathmandu",
+        *(
+            "dtstart",
+            "dtend",
+            "rrule",
+            "duration",
+            "freq",
+            "interval",
+            "gzip",
+            "rfc",
+            "sources",
+            "labels",
+            "null",
+        ),
+        *("begin", "vcalendar", "utf", "into", "amazon", "sns", "https"),
+        *("subscribeurl", "signingcerturl", "signatureversion"),
+        *("generatorurl", "bearer", "basic", "tls"),
         *("if_nobody", "route.routes", "token_file", "notify", "forward", "resolve", "routes"),
         *("wait", "wait_until", "wait_for_alerts", "escalation_policies", "continue"),
         "europe",
         "asia",
     ]
 ) | {gethostname().lower()}
-# Places whose words are stored as sentences, or come from the loader of the file: (class or id of an
-# element, reason). Each line ends when what it names is a code with arguments.
-STORED = {
-    "error": "what a channel or a system said is stored as it was said",
-    "done": "audit entries are stored in English",
-}
-
-
 # Ids of silences.
 IDS = re.compile(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}")
 
@@ -143,6 +157,7 @@ class PageReader(HTMLParser):
         super().__init__()
         self.texts: list[Text] = []
         self._open: list[tuple[str, tuple[str, ...]]] = []
+        self._quoting = False  # between « and », with tags of INLINE only
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -160,11 +175,19 @@ class PageReader(HTMLParser):
             self._open.append((tag, marks))
 
     def handle_endtag(self, tag: str) -> None:
+        self._quoting = self._quoting and tag in INLINE
         while self._open and any(name == tag for name, _ in self._open):
             if self._open.pop()[0] == tag:
                 return
 
     def handle_data(self, data: str) -> None:
+        # What stands in quotes is data: it was said by somebody else, or is to be written so.
+        if self._quoting:
+            _, end, data = data.partition("»")
+            self._quoting = not end
+        before, begin, _ = data.rpartition("«")
+        if begin and data.rfind("»") < data.rfind("«"):
+            data, self._quoting = before, True
         if data.strip():
             self.texts.append(Text(" ".join(data.split()), self._place()))
 
@@ -186,7 +209,6 @@ def texts_of(page: str) -> list[Text]:
         "badge",
         "mark",
         "swatch",
-        *STORED,
     }
     return [text for text in reader.texts if not hidden.intersection(text.place)]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import httpx
+from starlette.routing import BaseRoute
 
 from amproxy.config.structs import (
     Config,
@@ -29,7 +31,9 @@ from amproxy.model import Alert, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
 from amproxy.store.incidents import save_alerts
+from amproxy.web.app import Subject, build_routes
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.templates import PageTemplates
 from tests.support.config.configs import REACHES
 from tests.support.redis import Redis
 from tests.support.words import FIRST_NOTIFICATION
@@ -131,3 +135,9 @@ class Site:
         await save_alerts(self.context.wire, operations, change.incident, alerts)
         assert await commit(self.context.wire, operations)
         return change.incident
+
+
+def every_route(site: Site) -> Iterator[BaseRoute]:
+    """All routes of the web application, those of its subjects too."""
+    for route in build_routes(site.deps, PageTemplates(site.context)):
+        yield from route.routes if isinstance(route, Subject) else [route]

@@ -269,6 +269,22 @@ def test_what_is_inhibited_and_silenced_names_both_causes(api: Api) -> None:
     }
 
 
+def test_labels_of_routes_are_filled_in_from_the_alerts_of_the_group(
+    serve: Callable[..., Api],
+) -> None:
+    labels = {
+        "tier": "1",
+        "told": "{{ .GroupLabels.alertname }}: {{ len .Alerts.Firing }} of {{ len .Alerts }}",
+        "bad": "{{ .Nothing.At.All }}",
+    }
+    api = serve(config(route=route("default", "{}", labels=labels)), now=1_790_000_000.0)
+    over = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:00:01Z"}
+    api.push({"alertname": "A", "n": "1"}, {"alertname": "A", "n": "2"})
+    api.push({"labels": {"alertname": "A", "n": "2"}, **over})
+    [group] = api.get("/alerts/groups")
+    assert group["routeLabels"] == {"tier": "1", "told": "A: 1 of 2"}
+
+
 def test_a_muted_group_names_the_interval_and_can_be_left_out(serve: Callable[..., Api]) -> None:
     muted = route(
         "team-a", '{}/{team="a"}', 'team="a"', mute_time_intervals=("always",), labels={"tier": "1"}

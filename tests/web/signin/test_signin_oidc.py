@@ -16,6 +16,7 @@ import pytest
 from tests.support.servers import Server, Servers
 from tests.support.signin.signed import Browser, company, log
 from tests.support.standins.oidc import CLIENT, SECRET, Provider
+from tests.support.web.pages import plain
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,8 @@ def test_whom_the_file_does_not_know_is_told_so_and_not_let_in(
     browser = Browser(amproxy)
     answer = browser.get(there(browser))
     assert answer.status_code == 403 and not browser.secret and "routes.yaml" in answer.text
+    assert ("has not verified this address" in answer.text) == ("email_verified" in person)
+    assert ("email is missing" in plain(answer.text)) == (not person.get("email"))
 
 
 def test_a_claim_that_the_token_lacks_is_asked_for(amproxy: Server, provider: Provider) -> None:

@@ -29,7 +29,7 @@ def test_below_a_path_everything_stays_below_it(house: Servers) -> None:
     assert page.status_code == 200 and 'action="/am/sign-out"' in page.text
     browser.cookies.clear()
     referred = browser.post("/test-alert", headers={"Referer": f"{amproxy.url}/incidents"})
-    assert referred.headers["location"] == "/am/sign-in?back=/incidents"
+    assert referred.headers["location"] == "/am/sign-in?back=/incidents&undone=1"
 
 
 def test_with_passwords_of_the_web_config_file_both_are_needed(
