@@ -145,13 +145,10 @@ def test_amtool_works_through_a_prefix(servers: Servers) -> None:
 def test_the_live_page_works_in_a_browser_below_a_prefix(servers: Servers) -> None:
     from playwright.sync_api import sync_playwright
 
+    from tests.support.browser.launch import launch
+
     amproxy = servers.amproxy(ON_CALL, args=["--web.route-prefix=/am"])
-    with (
-        sync_playwright() as browsers,
-        browsers.chromium.launch(
-            executable_path=program("chromium"), args=["--no-sandbox"]
-        ) as browser,
-    ):
+    with sync_playwright() as browsers, launch(browsers) as browser:
         page = browser.new_page()
         failed: list[str] = []
         page.on(
