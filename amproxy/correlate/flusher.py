@@ -121,8 +121,14 @@ def _must_wait(context: Context, loaded: LoadedGroup) -> bool:
     Never where the receiver pages people: they must not wait for a slow webhook.
     """
     _, receiver = current_group(context, loaded.group)
-    pages = any(integration.kind == "oncall" for integration in receiver.integrations)
-    return loaded.busy_until > context.now() and not pages
+    return loaded.busy_until > context.now() and not _paging(receiver).integrations
+
+
+def _paging(receiver: Receiver) -> Receiver:
+    """The receiver with those of its integrations that page people."""
+    return replace(
+        receiver, integrations=tuple(i for i in receiver.integrations if i.kind == "oncall")
+    )
 
 
 async def _flush_operations(
@@ -130,6 +136,10 @@ async def _flush_operations(
 ) -> tuple[Operations, _FlushOutcome]:
     now = context.now()
     group, receiver = current_group(context, loaded.group)
+    # What the last flush is still telling others is not logged yet: they would get it twice.
+    busy = loaded.busy_until > now
+    if busy:
+        receiver = _paging(receiver)
     quiet = set[SourceKey]()
     muting = await look_up_muting(context, loaded.alerts, int(now * 10**9), quiet)
     tick = flush.flush_tick(group, planned, now)
@@ -163,17 +173,20 @@ async def _flush_operations(
     if muted is not None:
         store_muting.save_following(operations, group.id, muted.log)
         await store_muting.record_suppressed(context.wire, operations, muted.records)
-    await offload.run(
-        size,
-        lambda: groups.expect_notifications(
-            operations,
-            group.id,
-            flush=flush_id,
-            integrations=len(messages),
-            until=until,
-            resolved=decision.resolved,
-        ),
-    )
+    if busy:
+        groups.flush_after_last(operations, loaded)
+    else:
+        await offload.run(
+            size,
+            lambda: groups.expect_notifications(
+                operations,
+                group.id,
+                flush=flush_id,
+                integrations=len(messages),
+                until=until,
+                resolved=decision.resolved,
+            ),
+        )
     await offload.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
     return operations, _FlushOutcome(changes, events)
 

@@ -371,13 +371,19 @@ def begin_flush(
 
 def wait_for_flush(loaded: LoadedGroup) -> Operations:
     """The operations that put off a flush until the last one ends, `busy_until` at the latest."""
-    result, key = Operations(), keys.group(loaded.group.id)
-    result.guard(key, "v", loaded.version)
+    result = Operations()
+    result.guard(keys.group(loaded.group.id), "v", loaded.version)
+    flush_after_last(result, loaded)
+    result.do("ZADD", keys.TIMERS, int(loaded.busy_until * 1000) + 1, f"flush:{loaded.group.id}")
+    return result
+
+
+def flush_after_last(result: Operations, loaded: LoadedGroup) -> None:
+    """Add the operations that flush a group again as soon as its last flush ends."""
+    key = keys.group(loaded.group.id)
     # it may end at this very moment, and then nobody would read `late`
     result.guard(key, "until", repr(loaded.busy_until))
     result.do("HSET", key, "late", 1)
-    result.do("ZADD", keys.TIMERS, int(loaded.busy_until * 1000) + 1, f"flush:{loaded.group.id}")
-    return result
 
 
 def expect_notifications(
