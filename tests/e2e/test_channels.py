@@ -168,7 +168,9 @@ escalation_policies: [{{name: ladder, steps: [{{notify: {{users: [alice]}}}}]}}]
         post(raw, [{"labels": {"alertname": "Disk", "host": "a"}}])
         until(lambda: hook.requests)
         post(raw, [{"labels": {"alertname": "Disk", "host": "b"}}])
-        until(lambda: get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["alerts"]["firing"] == 2)
+        until(
+            lambda: get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["alerts"]["firing"] == 2
+        )
         assert len(hook.requests) == 1, "the incident waits for no webhook"
         until(lambda: len(hook.requests) == 2)
         time.sleep(2.5)  # two ticks more
