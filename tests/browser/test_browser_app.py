@@ -79,7 +79,8 @@ def app(house: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
 def as_alice(visitor: Visitor) -> Visitor:
     visitor.go("/me").page.select_option("#choose", "alice")
     visitor.page.locator("#chosen").click()
-    return visitor.sees("Alice Ash")
+    visitor.page.get_by_role("heading", name="Alice Ash").wait_for()
+    return visitor
 
 
 def worker_of(visitor: Visitor) -> Worker:
@@ -137,6 +138,7 @@ def test_a_person_switches_push_on_is_paged_and_answers_from_the_lock_screen(
     found = ask(f"{app.server.url}/api/v1/incidents")["incidents"]
     [incident] = [one for one in found if name in one["title"]]
     assert worker.evaluate("self.opened") == f"{app.server.url}/incidents/{incident['id']}"
+    until(lambda: not notifications(worker))
     deliver(worker, page.message)
     until(lambda: notifications(worker))
     worker.evaluate(CLICK, "acknowledge")
@@ -157,6 +159,7 @@ def test_a_person_switches_push_on_is_paged_and_answers_from_the_lock_screen(
     worker.evaluate(
         "registration.getNotifications().then((all) => all.forEach((one) => one.close()))"
     )
+    until(lambda: not notifications(worker))
     deliver(worker, broken)
     until(lambda: notifications(worker))
     worker.evaluate(CLICK, "acknowledge")
@@ -191,6 +194,11 @@ def test_without_a_push_service_or_scripts_the_page_says_why(app: House, visit: 
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
+def stands_on(visitor: Visitor, ground: str) -> None:
+    """Wait until the page has this colour: what was pressed loads it anew."""
+    visitor.page.wait_for_function(f"{GROUND} === {ground!r}")
+
+
 @pytest.mark.parametrize(
     ("scripts", "chosen"), [(True, "light"), (False, "dark")], ids=["scripts", "no scripts"]
 )
@@ -201,15 +209,14 @@ def test_the_theme_goes_before_the_systems_and_is_remembered(
     of_system = "dark" if chosen == "light" else "light"
     visitor = visit(app.server, dark=of_system == "dark", scripts=scripts)
     assert visitor.page.evaluate(GROUND) == grounds[of_system]
-    visitor.press(chosen).page.wait_for_load_state()
+    stands_on(visitor.press(chosen), grounds[chosen])
     assert visitor.go("/people").page.evaluate(GROUND) == grounds[chosen]
-    visitor.press("as the system").page.wait_for_load_state()
-    assert visitor.page.evaluate(GROUND) == grounds[of_system]
+    stands_on(visitor.press("as the system"), grounds[of_system])
 
 
 def test_paper_shows_no_forms_and_no_menus(app: House, visit: Visit) -> None:
     visitor = as_alice(visit(app.server, dark=True))
-    visitor.press("dark").page.wait_for_load_state()
+    stands_on(visitor.press("dark"), "rgb(13, 16, 23)")
     visitor.page.emulate_media(media="print", color_scheme="dark")
     seen = "[...document.querySelectorAll('button, nav, select, input')].filter((one) => one.checkVisibility()).length"
     for path in ("/me", "/incidents"):

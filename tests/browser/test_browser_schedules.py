@@ -113,8 +113,7 @@ def test_somebody_takes_a_night_of_somebody_else(
     visitor.press("Put on call").sees("Bob is ill")
     assert by_hand(amproxy) == ["carol"]
     visitor.press("Delete")
-    page.wait_for_load_state()
-    assert by_hand(amproxy) == []
+    until(lambda: by_hand(amproxy) == [])
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])

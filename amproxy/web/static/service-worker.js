@@ -84,8 +84,10 @@ self.addEventListener("push", (event) => event.waitUntil(show(read(event))));
 self.addEventListener("notificationclick", (event) => {
   const message = event.notification.data || {};
   const button = (message.actions || []).find((one) => one.action === event.action);
+  // What becomes of a button takes its place: closed before, it could close that as well.
+  if (button) return event.waitUntil(press(message, button));
   event.notification.close();
-  event.waitUntil(button ? press(message, button) : open(message.url || ROOT));
+  event.waitUntil(open(message.url || ROOT));
 });
 
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(subscribeAnew(event)));
