@@ -211,8 +211,9 @@ def mutes(draw: st.DrawFn) -> Mute:
             ]
         )
     )
-    start = made + draw(st.sampled_from([0.0, 1800.0, 5400.0]))
-    length = draw(st.sampled_from([1800.0, 9000.0]))
+    # a quarter: to end at the very millisecond of a group's tick is a tie
+    start = made + draw(st.sampled_from([0.0, 1800.25, 5400.25]))
+    length = draw(st.sampled_from([1800.25, 9000.25]))
     return Mute(draw(st.sampled_from(["silence", "window"])), matchers, made, start, length)
 
 
