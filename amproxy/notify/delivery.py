@@ -25,6 +25,7 @@ from amproxy.machine.events import Event
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.channels import Channel
 from amproxy.notify.lanes import LaneHealth, lane_key
+from amproxy.notify.permit import Permit, sending_by
 from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
@@ -141,16 +142,18 @@ class DeliveryService:
         Raises DeliveryError, and where nothing was sent StoreUnavailable, NotOurs, Throttled.
         """
         message, began, limit = queued.message, time.perf_counter(), RateLimit()
-        copy = False
+        permit = Permit(lambda: self._ask_permit(queued, limit))
         try:
             send, limit, note = await prepare()
-            copy = await self._obtain_permit(queued, limit)
             began = time.perf_counter()
-            ref = await send()
+            with sending_by(permit):
+                ref = await send()
         except DeliveryError as error:
+            # The failure of a message that is another process's by now is not ours to record.
+            await permit.obtain()
             error.latency = time.perf_counter() - began
             if error.ambiguous:
-                self._count_arrival(message, copy)
+                self._count_arrival(message, permit)
             metrics.delivery_attempts.labels(message.channel, "failed", error.reason).inc()
             await self._note_failure(message, limit, error)
             raise
@@ -161,15 +164,16 @@ class DeliveryService:
             # is tried again as after any failure.
             metrics.unexpected_errors.labels("deliver").inc()
             log.exception("channel failed unexpectedly", channel=message.channel)
-            self._count_arrival(message, copy)
+            await permit.obtain()
+            self._count_arrival(message, permit)
             words = phrase("failure.unexpected", error=type(error).__name__)
             raise DeliveryError(words, reason="unexpected", ambiguous=True) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
-        self._count_arrival(message, copy)
+        self._count_arrival(message, permit)
         self._record_health(message, "")
         return SendResult(ref, time.perf_counter() - began, note)
 
-    async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> bool:
+    async def _ask_permit(self, queued: OutboxMessage, limit: RateLimit) -> bool:
         """Ask for the permit to send now; True where an earlier attempt may have arrived.
 
         Raises StoreUnavailable, NotOurs, Throttled.
@@ -181,10 +185,10 @@ class DeliveryService:
             raise Throttled(permit.seconds)
         return permit.repeated or queued.message.unclear > 0
 
-    def _count_arrival(self, message: OutgoingMessage, copy: bool) -> None:
-        """Count a message that arrived, or may have. copy: an earlier attempt may have arrived."""
+    def _count_arrival(self, message: OutgoingMessage, permit: Permit) -> None:
+        """Count a message that arrived, or may have, where an earlier attempt may have too."""
         # An attempt that was refused brought nobody a second copy.
-        if copy:
+        if permit.is_copy:
             metrics.deliveries_repeated.labels(message.channel).inc()
 
     async def _note_failure(

@@ -18,6 +18,7 @@ from amproxy.model import Incident, OutgoingMessage
 from amproxy.notify import delivery, lanes
 from amproxy.notify import worker as delivery_worker
 from amproxy.notify.message import Card
+from amproxy.notify.permit import obtain_permit
 from amproxy.store import incidents, keys, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
@@ -73,6 +74,7 @@ class Hanging(Recorder):
         self.hang, self.asked = set(hang), 0
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        await obtain_permit()
         if settings in self.hang:
             self.asked += 1
             await asyncio.Event().wait()
@@ -95,6 +97,7 @@ class Gate(Recorder):
         self.asked, self.opened = 0, asyncio.Event()
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        await obtain_permit()
         self.asked += 1
         await self.opened.wait()
         return await super().send(settings, card)
@@ -364,6 +367,7 @@ class Slow(Recorder):
         self.asked = 0
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        await obtain_permit()
         self.asked += 1
         await asyncio.sleep(0.5)
         return await super().send(settings, card)

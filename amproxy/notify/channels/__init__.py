@@ -19,7 +19,8 @@ class Channel(Protocol):
     """One way to reach people. Instances live as long as the service and keep their connections.
 
     `settings` is the channel's own struct (TelegramSettings …): of a receiver's integration, or
-    made by `person` from `global` and a contact's address.
+    made by `person` from `global` and a contact's address. `send` and `edit` await `obtain_permit`
+    before the first byte (notify/permit.py), and let through what it raises.
     """
 
     name: str  # "telegram": the key of contacts, of `notify:` rules and of `*_configs`

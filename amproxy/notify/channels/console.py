@@ -30,6 +30,7 @@ from amproxy.notify.channels.text import (
     shared_labels,
 )
 from amproxy.notify.message import Card
+from amproxy.notify.permit import obtain_permit
 from amproxy.store.outbox import RateLimit
 from amproxy.text import phrase
 
@@ -96,12 +97,14 @@ class ConsoleChannel:
 
     async def send(self, settings: str, card: Card) -> dict[str, str]:
         """Print the page; the terminal rings for one that nobody has answered yet."""
+        await obtain_permit()
         bell = "\a" if card.state == "triggered" else ""
         self._print(bell + "\n".join(self._block(settings, card)))
         return {"shown": card.state}
 
     async def edit(self, settings: str, ref: dict[str, str], card: Card) -> dict[str, str]:
         """Print the last change as one line; nothing where there is none."""
+        await obtain_permit()
         if card.news or ref.get("shown") != card.state:
             heading, title = self._coloured(_heading(card), card), heading_title(card)
             news = one_line(card.news or card.state_text or card.state, 250)

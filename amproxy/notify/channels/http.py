@@ -30,6 +30,7 @@ from amproxy.notify.channels.http_settings import (
     client_options,
 )
 from amproxy.notify.channels.reach import LIMITS, CheckedTransport, UnresolvedName
+from amproxy.notify.permit import may_have_left, obtain_permit
 from amproxy.secret import Secret, file_stamp
 from amproxy.text import Words, phrase
 
@@ -178,8 +179,10 @@ async def send_request(
     ignore_body: only the status counts; the body, which may be late or broken, is left out.
     limit: bytes of the body that are read; the rest is left out.
     request: arguments of httpx (json, content, headers, data …).
-    Raises DeliveryError where no response came: ambiguous once the request may have been received.
+    Raises DeliveryError where no response came: ambiguous once the request may have been received;
+    and what `obtain_permit` raises.
     """
+    request["extensions"] = {"trace": _before_request}
     try:
         async with timeouts.limit(within), client.stream(method, url, **request) as response:
             body = await _drain_body(response) if ignore_body else await _read_body(response, limit)
@@ -190,7 +193,7 @@ async def send_request(
         raise DeliveryError(words, reason="timeout") from None
     except (TimeoutError, httpx.TimeoutException):
         words = phrase("failure.no_answer", service=who)
-        raise DeliveryError(words, reason="timeout", ambiguous=True) from None
+        raise DeliveryError(words, reason="timeout", ambiguous=may_have_left()) from None
     except httpx.ConnectError as error:  # its text is the socket's or the TLS error, not the URL
         said = clean_for_log(str(error))
         words = (
@@ -207,7 +210,13 @@ async def send_request(
         raise DeliveryError(words, permanent=True) from None
     except httpx.RequestError as error:
         words = phrase("failure.broken", service=who, error=type(error).__name__)
-        raise DeliveryError(words, reason="network", ambiguous=True) from None
+        raise DeliveryError(words, reason="network", ambiguous=may_have_left()) from None
+
+
+async def _before_request(event: str, info: Mapping[str, Any]) -> None:
+    """Ask for the permit; httpx calls this at each step of a request."""
+    if event == "http11.send_request_headers.started":
+        await obtain_permit()
 
 
 async def _read_body(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:

@@ -29,6 +29,7 @@ from amproxy.engine.worker import run_worker
 from amproxy.errors import DeliveryError
 from amproxy.model import Incident
 from amproxy.notify.message import Card
+from amproxy.notify.permit import obtain_permit
 from amproxy.notify.worker import DeliveryWorker
 from amproxy.store import incidents, leases
 from amproxy.store.outbox import RateLimit
@@ -54,6 +55,7 @@ class Recorder:
         return RateLimit()
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        await obtain_permit()
         address = settings if isinstance(settings, str) else "receiver"
         if error := self.refuse(address, card):
             raise error
@@ -61,6 +63,7 @@ class Recorder:
         return {"message": str(len(self.sent))}
 
     async def edit(self, settings: Any, ref: dict[str, str], card: Card) -> dict[str, str]:
+        await obtain_permit()
         self.edits.append((ref, card))
         return ref
 

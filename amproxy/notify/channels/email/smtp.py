@@ -14,6 +14,7 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels.email.settings import EmailSettings, parse_smarthost
 from amproxy.notify.channels.http import clean_for_log
 from amproxy.notify.channels.http_settings import build_ssl_context
+from amproxy.notify.permit import obtain_permit
 from amproxy.secret import reveal
 from amproxy.text import Phrase, phrase
 
@@ -29,8 +30,8 @@ async def send_mail(
 ) -> dict[str, DeliveryError]:
     """Hand over one mail; return the recipients that the server refused, with their errors.
 
-    All others have it. Raises DeliveryError where nobody has it: ambiguous once the content was on
-    its way.
+    All others have it. Raises DeliveryError where nobody has it, ambiguous once the content was on
+    its way; and what `obtain_permit` raises.
     """
     client = _build_client(settings)
     sending = False
@@ -38,6 +39,7 @@ async def send_mail(
         await client.connect()
         await _start_tls(client, settings)
         await _sign_in(client, settings)
+        await obtain_permit()
         refused = await _send_envelope(client, sender, recipients)
         if len(refused) == len(recipients):
             raise _least_permanent(refused)
