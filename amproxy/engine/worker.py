@@ -35,6 +35,7 @@ MAX_SLEEP = 1.0
 # that are due at once the last comes the sooner the more they are. Large groups take turns
 # (Context.room_for), and so many small ones hold up the loop for ten milliseconds.
 MAX_TIMERS_AT_ONCE = 64
+RENEW_INTERVAL = leases.LEASE / 4  # seconds between renewals of the leases of timers under way
 
 
 async def run_worker(context: Context) -> None:
@@ -43,6 +44,7 @@ async def run_worker(context: Context) -> None:
     Those under way come again, here or in another process, when their lease is over.
     """
     free, tasks = asyncio.Semaphore(MAX_TIMERS_AT_ONCE), set[asyncio.Task[None]]()
+    under_way: dict[Timer, float] = {}  # and when each was leased
 
     def begin(work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -50,6 +52,7 @@ async def run_worker(context: Context) -> None:
         task.add_done_callback(tasks.discard)
 
     async def handle(timer: Timer, leased_at: float) -> None:
+        under_way[timer] = leased_at
         try:
             if timer.kind == "flush" and context.now() < context.dispatch_from:
                 # What is given back is due then.
@@ -58,10 +61,12 @@ async def run_worker(context: Context) -> None:
                 await _handle_timer(context, timer)
         except StoreUnavailable as error:
             log.debug("timer comes again", timer=timer, reason=error)
-            begin(_give_back(context, timer, leased_at))
+            begin(_give_back(context, timer, under_way[timer]))
         finally:
+            under_way.pop(timer, None)
             free.release()
 
+    begin(_renew_leases(context, under_way))
     context.timer_turns = TimerTurns(
         free,
         lambda timer, leased_at: begin(handle(timer, leased_at)),
@@ -86,6 +91,20 @@ async def run_worker(context: Context) -> None:
         context.timer_turns = None
         for task in tasks:
             task.cancel()
+
+
+async def _renew_leases(context: Context, under_way: dict[Timer, float]) -> None:
+    """Renew for ever the leases of timers whose work takes long, such as large flushes."""
+    while True:
+        await asyncio.sleep(RENEW_INTERVAL)
+        now = context.now()
+        for timer, leased_at in [*under_way.items()]:
+            if now - leased_at < RENEW_INTERVAL:
+                continue
+            with contextlib.suppress(StoreUnavailable):
+                await leases.renew(context.wire, timer, leased_at, now)
+                if timer in under_way:
+                    under_way[timer] = now
 
 
 async def _sleep_until_due(context: Context) -> None:

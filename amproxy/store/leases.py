@@ -21,8 +21,8 @@ _encode = msgspec.msgpack.Encoder().encode
 RESTORE_AT_ONCE = 200  # timers that one script looks at
 SCAN_COUNT = 1000  # keys that one SCAN looks at
 
-# Seconds that a worker may take. After that its timers come again: who died must not block them.
-LEASE = 10.0
+# Seconds after which the timers of a process that died come again. One that lives renews them.
+LEASE = 4.0
 
 
 class Timer(NamedTuple):
@@ -37,7 +37,7 @@ class Timer(NamedTuple):
 async def lease_due(wire: Wire, now: float, limit: int) -> list[Timer]:
     """Lease timers that are due, half of them those due last; returned by due time.
 
-    A timer that is not set anew or dropped within LEASE comes again.
+    A timer that is not set anew, dropped or renewed within LEASE comes again.
     """
     words = (int(now * 1000), int(LEASE * 1000), limit)
     flat = await wire.script("lease_timers", keys.P, *words)
@@ -59,6 +59,15 @@ async def give_back(wire: Wire, timer: Timer, leased_at: float, now: float) -> N
     leased_at: as `now` of `lease_due`. Raises StoreUnavailable.
     """
     words = (f"{timer.kind}:{timer.id}", lease_end(leased_at), int(now * 1000))
+    await wire.script("give_back", keys.P, *words)
+
+
+async def renew(wire: Wire, timer: Timer, leased_at: float, now: float) -> None:
+    """Prolong the lease of a timer whose work takes long, as if it were leased now.
+
+    Raises StoreUnavailable.
+    """
+    words = (f"{timer.kind}:{timer.id}", lease_end(leased_at), lease_end(now))
     await wire.script("give_back", keys.P, *words)
 
 

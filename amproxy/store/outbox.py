@@ -28,7 +28,7 @@ _outgoing = msgspec.msgpack.Decoder(OutgoingMessage).decode
 CONSUMER_GROUP = "deliver"
 SCAN_LIMIT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
 # Seconds of a consumer's lease. One that has not renewed it is dead: others get its messages.
-ALIVE_SECONDS = 5
+ALIVE_SECONDS = 4
 # No stream, no consumer group: nobody has delivered anything here yet.
 NO_CONSUMERS = ("ERR no such key", "NOGROUP ")
 OWN_AT_ONCE = 1000  # entries that `load_own` reads at once

@@ -11,7 +11,8 @@ import pytest
 
 from amproxy.context import LARGE_GROUP, MAX_LARGE_GROUPS, Context
 from amproxy.engine import worker
-from amproxy.store import keys, leases
+from amproxy.notify.worker import POLL_INTERVAL
+from amproxy.store import keys, leases, outbox
 from amproxy.store.leases import Timer
 from tests.support.waiting import soon
 
@@ -103,3 +104,34 @@ async def test_few_large_groups_are_held_at_once_and_others_do_not_wait_for_them
         await soon(lambda: "small" in flushed and len(held) == MAX_LARGE_GROUPS)
         release.set()
         await soon(lambda: len(flushed) == MAX_LARGE_GROUPS + 5)
+
+
+async def test_work_that_takes_longer_than_a_lease_is_begun_once(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = 0, asyncio.Event()
+
+    async def slow(context: Context, timer: Timer) -> None:
+        nonlocal begun
+        begun += 1
+        await over.wait()
+        await leases.drop(context.wire, timer)
+
+    monkeypatch.setattr(leases, "LEASE", 1.0)
+    monkeypatch.setattr(worker, "RENEW_INTERVAL", 0.1)
+    monkeypatch.setattr(worker, "flush_group", slow)
+    await leases.restore(context.wire, "flush:large", context.now())
+
+    async def none_left() -> bool:
+        return await leases.next_due(context.wire) is None
+
+    async with at_work(context):
+        await asyncio.sleep(3.0)
+        over.set()
+        await soon(none_left)
+    assert begun == 1
+
+
+def test_what_a_dead_process_had_comes_again_within_five_seconds() -> None:
+    assert leases.LEASE + worker.MAX_SLEEP <= 5
+    assert outbox.ALIVE_SECONDS + POLL_INTERVAL <= 5
