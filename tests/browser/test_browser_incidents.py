@@ -204,7 +204,7 @@ def test_many_incidents_are_seen_at_a_glance_and_in_any_order(
     if not scripts:
         page.locator("#filter").click()
     page.wait_for_url("**group=team*")
-    assert page.locator(".list h2").all_inner_texts() == ["database 10", "platform 10"]
+    until(lambda: page.locator(".list h2").all_inner_texts() == ["database 10", "platform 10"])
     shown = page.locator(".list").first.locator(".severity").all_inner_texts()
     assert shown == sorted(shown, key=("critical", "warning", "info").index)
     visitor.fits()
@@ -374,9 +374,7 @@ def test_an_incident_with_sixty_alerts_is_a_table_behind_its_timeline(
     page = visitor.page
     assert page.locator("table.alerts tbody tr").count() == 10
     assert page.locator("table.alerts .values").first.inner_text().endswith(".5 %")
-    timeline, table = page.locator("#timeline").bounding_box(), page.locator("table.alerts")
-    place = table.bounding_box()
-    assert timeline and place and timeline["y"] < place["y"]
+    assert visitor.place("#timeline")[0] < visitor.place("table.alerts")[0]
     assert not page.locator(".pages li").first.is_visible(), "deliveries are folded"
     page.locator("#pages-all summary").click()
     page.locator(".pages li").first.wait_for(state="visible")

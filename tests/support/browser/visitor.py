@@ -7,6 +7,8 @@ from typing import Literal, Self
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
+from tests.support.waiting import until
+
 SIZES = {"desktop": (1280, 900), "phone": (375, 812)}
 SERIOUS = ("serious", "critical")
 _OPEN_ALL = """
@@ -111,9 +113,12 @@ class Visitor:
         return self
 
     def place(self, selector: str) -> tuple[float, float]:
-        """The top and the bottom of the first such part, in pixels from that of the window."""
-        box = self.page.locator(selector).first.bounding_box()
-        assert box, f"{selector} is not to be seen"
+        """The top and the bottom of the first such part, in pixels from that of the window.
+
+        An open page that is brought up to date has none for a moment.
+        """
+        why = f"{selector} is not to be seen"
+        box = until(self.page.locator(selector).first.bounding_box, seconds=10, why=why)
         return box["y"], box["y"] + box["height"]
 
     def accessible(self) -> Self:
