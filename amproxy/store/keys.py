@@ -1,6 +1,7 @@
 """Every key in Redis. All carry the hash tag of their partition: each script stays in one slot.
 
-P = amproxy:{0}:                     one Redis has one partition
+P = amproxy:{0}:                     all keys are in one partition; each script names P as its key,
+                                     under which nothing is ever stored (docs/design.md)
 
 Groups
 P group:ID             hash    v (version), meta (Group), touched (pushes that want a flush),

@@ -1,8 +1,8 @@
 """One pipelined connection to Redis, shared by everything in a process.
 
 Calls made in the same turn of the event loop leave as one write. redis-py makes the connection
-(URLs, sentinels, TLS, sign-in); packing and parsing are hiredis' own, because redis-py's client
-costs 55 to 80 us of CPU a call and this about 8.
+(finder.py); packing and parsing are hiredis' own, because redis-py's client costs 55 to 80 us of
+CPU a call and this about 8.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 import hiredis
 import msgspec
-from redis.asyncio import ConnectionPool
-from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
 from amproxy import metrics
-from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.errors import StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.repeats import Trouble
+from amproxy.store import keys
+from amproxy.store.finder import REDIS_TIMEOUT, find_redis
 from amproxy.store.queues import ChangeQueues
 from amproxy.store.reasons import Failure, describe_failure, place_of
 from amproxy.text import Phrase, phrase
@@ -33,11 +32,9 @@ from amproxy.text import Phrase, phrase
 log = EventLog(__name__)
 
 Word = str | bytes | int | float
-REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
 WATCH_INTERVAL = 1.0  # seconds between two looks
 STALLED_TICKS = 2  # looks in a row at which Redis was silent although calls wait: people are told
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
-SENTINEL_PORT = 26379
 SLOW_CONNECT = 2.0  # seconds of an attempt to connect after which the log says that it waits
 PING_INTERVAL = 10.0  # seconds of silence after which a subscription asks if Redis is there
 EXPECTED_REFUSAL = "BUSYGROUP"  # the group is there already: everyday, and no trouble
@@ -57,10 +54,6 @@ def script_source(name: str) -> str:
 _SOURCES = {name: script_source(name) for name in SCRIPTS}
 
 
-class BadRedisUrl(AmproxyError):
-    """An address that amproxy cannot use; the text says why."""
-
-
 class RedisRefused(StoreUnavailable):
     """Redis understood the command and refused it; the text begins with its code ("OOM …").
 
@@ -68,60 +61,6 @@ class RedisRefused(StoreUnavailable):
     (a wiped consumer group, a permission, a full memory), and a loop that ended for it would page
     nobody any more. Callers that expect a certain refusal catch this one.
     """
-
-
-def redis_connector(url: str) -> Callable[[], Awaitable[Any]]:
-    """Return a function that makes a connection, not connected yet. Raises BadRedisUrl.
-
-    redis+sentinel://[user:password@]h1:26379,h2:26379/NAME[/DB] asks the sentinels for the master
-    each time.
-    """
-    scheme = url.partition(":")[0]
-    if scheme == "redis+cluster":
-        raise BadRedisUrl(
-            "redis+cluster:// is not supported yet: name a single Redis, or its sentinels"
-        )
-    if scheme == "redis+sentinel":
-        return _sentinel_connector(url)
-    try:
-        pool = ConnectionPool.from_url(url, protocol=2, socket_connect_timeout=REDIS_TIMEOUT)
-    except ValueError as error:
-        raise BadRedisUrl(f"the address of Redis cannot be used: {error}") from None
-
-    async def direct() -> Any:
-        return pool.make_connection()  # type: ignore[no-untyped-call]
-
-    return direct
-
-
-def _sentinel_connector(url: str) -> Callable[[], Awaitable[Any]]:
-    parts = urlsplit(url)
-    people, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = people.partition(":")
-    name, _, database = parts.path.strip("/").partition("/")
-    if not hosts or not name or (database and not database.isdigit()):
-        raise BadRedisUrl("sentinels are named as redis+sentinel://HOST:PORT,HOST:PORT/MASTER")
-    addresses = [
-        (host, int(port or SENTINEL_PORT))
-        for host, _, port in (pair.partition(":") for pair in hosts.split(","))
-    ]
-    sentinel = Sentinel(
-        addresses, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-    )  # type: ignore[no-untyped-call]
-    options: dict[str, Any] = {
-        "username": unquote(user) or None,
-        "password": unquote(password) or None,
-        "db": int(database or 0),
-    }
-
-    async def by_sentinels() -> Any:
-        host, port = await sentinel.discover_master(name)
-        pool = ConnectionPool(
-            host=host, port=port, protocol=2, socket_connect_timeout=REDIS_TIMEOUT, **options
-        )
-        return pool.make_connection()  # type: ignore[no-untyped-call]
-
-    return by_sentinels
 
 
 class Taker(Protocol):
@@ -156,7 +95,7 @@ class Wire:
         self._told_up = False
         self.connections = 0  # made so far: each may be to another Redis
         self.troubled_at = time.monotonic()  # when Redis last refused something, or went away
-        self._connect = redis_connector(url)
+        self._finder = find_redis(url)
         self._transport: asyncio.WriteTransport | None = None
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._packed: list[bytes] = []
@@ -219,7 +158,7 @@ class Wire:
             connection = None
             try:
                 async with asyncio.timeout(REDIS_TIMEOUT):
-                    connection = await self._connect()
+                    connection = await self._finder.find()
                     await connection.connect()
                     await connection.send_command("SUBSCRIBE", channel)
                 while True:
@@ -249,7 +188,7 @@ class Wire:
             self._warn_if_slow()
             try:
                 async with asyncio.timeout(REDIS_TIMEOUT):  # what accepts it may say nothing
-                    connection = await self._connect()
+                    connection = await self._finder.find()
                     await connection.connect()
                 # redis-py has no public access to its transport; constraints.txt pins the version
                 # that this was tested with
@@ -297,6 +236,10 @@ class Wire:
         """Load the scripts. At every connection: Redis may have been restarted, or be another."""
         for name in SCRIPTS:
             self._sha[name] = (await self.call("SCRIPT", "LOAD", _SOURCES[name])).decode()
+        # Where another node of a cluster has the keys, the connection ends here. Any other refusal
+        # is told to those whom it concerns.
+        with contextlib.suppress(RedisRefused):
+            await self.call("EXISTS", keys.P)
         self._slow.cancel()
         self._trouble.end()
         self.up, self.reason, self.refused = True, None, False
@@ -311,7 +254,10 @@ class Wire:
                 await self.call("SCRIPT", "LOAD", _SOURCES[name])
 
     def _take(self, response: Any) -> None:
-        """Give a response to its call: Redis answers in the order of the calls."""
+        """Give a response to its call: Redis answers in the order of the calls.
+
+        Raises StoreUnavailable where the connection is of no more use.
+        """
         if not self._waiting:
             raise StoreUnavailable(phrase("refusal.redis_unasked"))
         future = self._waiting.popleft()
@@ -329,6 +275,9 @@ class Wire:
             metrics.redis_refusals.labels(code if known else UNKNOWN_CODE).inc()
         if code == "NOSCRIPT":
             self._reload_scripts()
+        if reason := self._finder.leave(text):
+            _fail(future, reason)
+            raise reason
         _fail(future, RedisRefused(text))
 
     def _reload_scripts(self) -> None:

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.e2e.stories import ALICE, BOB, ROUTES, get, metric, post, ready, text
+from tests.support.e2e.stories import (
+    ALICE,
+    BOB,
+    ROUTES,
+    list_open,
+    metric,
+    push,
+    ready,
+    storm_titles,
+    text,
+)
 from tests.support.servers import Server, Servers
 from tests.support.standins.telegram import TelegramStandIn
 from tests.support.waiting import until
@@ -22,24 +32,7 @@ pytestmark = pytest.mark.clock
 
 STORM = 500
 KILLS = 6
-LONGEST = 120.0  # seconds until a push is taken: two starts on a busy machine
 SEED = 20261122
-
-
-def push(url: str, number: int) -> None:
-    """Push until it is taken, as every sender does."""
-    alert = {"status": "firing", "labels": {"alertname": f"Storm{number}", "severity": "critical"}}
-    body = {
-        "version": "4",
-        "groupKey": f"g{number}",
-        "groupLabels": {"alertname": f"Storm{number}"},
-        "alerts": [alert],
-    }
-    until(
-        lambda: post(f"{url}/webhook/storm", body, seconds=10) == 200,
-        seconds=LONGEST,
-        why="a push was never taken",
-    )
 
 
 def redis_pid(amproxy: Server) -> int:
@@ -83,30 +76,19 @@ def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(
             killing.result()  # raises what it raised
         until(lambda: ready(amproxy.url), why="Redis did not come back")
 
-        def titles(chat: int) -> Counter[str]:
-            return Counter(
-                word
-                for message in telegram.sent(chat)
-                for word in message.text.split()
-                if word.startswith("Storm")
-            )
-
-        until(lambda: len(titles(BOB)) == STORM, seconds=240, why="an incident was not escalated")
+        until(
+            lambda: len(storm_titles(telegram, BOB)) == STORM,
+            seconds=240,
+            why="an incident was not escalated",
+        )
         # What the process that died had in hand is sent once its lease has run out.
         everything = {f"Storm{number}" for number in range(STORM)}
-        until(lambda: set(titles(ALICE)) == everything, seconds=60, why="a page was lost")
-        _, open_incidents = 0, []
-        cursor = ""
-        while True:
-            page = get(
-                f"{amproxy.url}/api/v1/incidents?limit=500"
-                + (f"&cursor={cursor}" if cursor else "")
-            )
-            open_incidents += page["incidents"]
-            cursor = page["next"]
-            if not cursor:
-                break
-        assert Counter(incident["title"] for incident in open_incidents) == Counter(
+        until(
+            lambda: set(storm_titles(telegram, ALICE)) == everything,
+            seconds=60,
+            why="a page was lost",
+        )
+        assert Counter(incident["title"] for incident in list_open(amproxy.url)) == Counter(
             f"Storm{number}" for number in range(STORM)
         )
         twice = sum(len(telegram.sent(chat)) for chat in (ALICE, BOB)) - 2 * STORM

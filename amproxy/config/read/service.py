@@ -46,7 +46,7 @@ from amproxy.text import Phrase
 # Names of sources and heartbeats stand in the URLs that senders call.
 _URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
-_REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
+_REDIS_URL = re.compile(r"(?:unix|rediss?(?:\+(?:sentinel|cluster))?)://.+", re.DOTALL)
 
 
 def _url_path_name(at: Cursor) -> str | None:

@@ -6,9 +6,14 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
 from typing import Any
 
+from tests.support.standins.telegram import TelegramStandIn
+from tests.support.waiting import until
+
 ALICE, BOB = 111, 222
+LONGEST = 120.0  # seconds until a push is taken: two starts on a busy machine
 
 ROUTES = """
 global:
@@ -92,3 +97,36 @@ def metric(page: str, name: str, **labels: str) -> float:
         ):
             total += float(value)
     return total
+
+
+def push(url: str, number: int) -> None:
+    """Push an alert of a storm until it is taken, as every sender does."""
+    alert = {"status": "firing", "labels": {"alertname": f"Storm{number}", "severity": "critical"}}
+    body = {
+        "version": "4",
+        "groupKey": f"g{number}",
+        "groupLabels": {"alertname": f"Storm{number}"},
+        "alerts": [alert],
+    }
+    until(
+        lambda: post(f"{url}/webhook/storm", body, seconds=10) == 200,
+        seconds=LONGEST,
+        why="a push was never taken",
+    )
+
+
+def storm_titles(telegram: TelegramStandIn, chat: int) -> Counter[str]:
+    """The alerts of a storm that a chat was told of, and how often."""
+    words = (word for message in telegram.sent(chat) for word in message.text.split())
+    return Counter(word for word in words if word.startswith("Storm"))
+
+
+def list_open(url: str) -> list[Any]:
+    """All open incidents, page by page."""
+    found, cursor = [], ""
+    while True:
+        page = get(f"{url}/api/v1/incidents?limit=500" + (f"&cursor={cursor}" if cursor else ""))
+        found += page["incidents"]
+        cursor = page["next"]
+        if not cursor:
+            return found

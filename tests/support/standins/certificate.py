@@ -11,13 +11,13 @@ class Certificate:
     """`file` is what a client has to trust; `context()` is the server's side."""
 
     def __init__(self, folder: Path, names: str = "IP:127.0.0.1,DNS:localhost") -> None:
-        self.file, self._key = folder / "certificate.pem", folder / "key.pem"
+        self.file, self.key = folder / "certificate.pem", folder / "key.pem"
         command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
         where = [
             "-addext",
             f"subjectAltName={names}",
             "-keyout",
-            str(self._key),
+            str(self.key),
             "-out",
             str(self.file),
         ]
@@ -25,5 +25,5 @@ class Certificate:
 
     def context(self) -> ssl.SSLContext:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(self.file, self._key)
+        made.load_cert_chain(self.file, self.key)
         return made
