@@ -30,6 +30,7 @@ from amproxy.server.alertmanager_options import (
 DEFAULT_CONFIG = "routes.yaml"
 REDIS_WAIT = 5.0  # seconds that `check --running` waits for Redis
 JSON_HELP = "one JSON document on stdout, and nothing else"
+WHERE_HELP = "a URL of Redis, or the data folder of the embedded one"
 
 log = EventLog(__name__)
 
@@ -88,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_hash_password(commands)
     _add_quality(commands)
     _add_repair(commands)
+    _add_backup(commands)
+    _add_restore(commands)
     _add_template(commands)
     return parser
 
@@ -256,6 +259,26 @@ def _add_repair(commands: Any) -> None:
     command.add_argument("--data-dir", default=".data", metavar="DIR", help=data_dir)
 
 
+def _add_backup(commands: Any) -> None:
+    text = "Write all that amproxy keeps in Redis into a file, as lines of JSON."
+    command = commands.add_parser("backup", help=text, description=text)
+    command.set_defaults(command=_back_up)
+    command.add_argument("where", metavar="WHERE", help=WHERE_HELP)
+    command.add_argument(
+        "file", metavar="FILE", help="is made, for this user alone; it has secrets"
+    )
+
+
+def _add_restore(commands: Any) -> None:
+    text = "Store what `amproxy backup` wrote, in the same Redis or in another."
+    command = commands.add_parser("restore", help=text, description=text)
+    command.set_defaults(command=_restore)
+    command.add_argument("file", metavar="FILE", help="of `amproxy backup`")
+    command.add_argument("where", metavar="WHERE", help=WHERE_HELP)
+    replace = "delete what amproxy has there before"
+    command.add_argument("--replace", action="store_true", help=replace)
+
+
 def _add_template(commands: Any) -> None:
     text = "Render a template as receivers do, with the flags of `amtool template render`."
     outer = commands.add_parser("template", help=text, description=text)
@@ -394,15 +417,13 @@ def _load_running(where: str) -> tuple[list[Any], list[Any]]:
     """
     import asyncio
 
-    from amproxy.store.folder import socket_path
+    from amproxy.store.embedded import socket_url
     from amproxy.store.incidents import load_open
     from amproxy.store.subscriptions import load_subscriptions
     from amproxy.store.wire import Wire
 
-    socket = socket_path(Path(os.path.realpath(where)))
-
     async def load() -> tuple[list[Any], list[Any]]:
-        wire = Wire(where if "://" in where else f"unix://{socket}")
+        wire = Wire(where if "://" in where else socket_url(Path(where)))
         wire.open()
         try:
             async with asyncio.timeout(REDIS_WAIT):
@@ -571,6 +592,47 @@ def _repair(options: argparse.Namespace) -> int:
         f"dropped: {done.dropped_bytes} bytes with {done.dropped_commands} whole commands; "
         f"kept: {done.kept} commands"
     )
+    return 0
+
+
+def _back_up(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from amproxy.store import backup
+    from amproxy.store.replicas import load_replicas
+
+    async def run() -> tuple[int, int]:
+        async with backup.opened(options.where) as wire:
+            running = len(await load_replicas(wire))
+            # not over another one: that may be the last that is whole
+            try:
+                target = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                raise ValueError(f"{options.file} is there already") from None
+            with os.fdopen(target, "wb") as file:
+                return await backup.back_up(wire, file, clock.now()), running
+
+    backup.refuse_empty_folder(options.where)
+    found, running = asyncio.run(run())
+    print(f"saved: {found} keys in {options.file}")
+    if running:
+        print(
+            "an amproxy runs there, so that the file has keys of different moments: "
+            "to move the state, stop all replicas first"
+        )
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from amproxy.store import backup
+
+    async def run() -> int:
+        async with backup.opened(options.where) as wire:
+            return await backup.restore(wire, Path(options.file), replace=options.replace)
+
+    print(f"restored: {asyncio.run(run())} lines of {options.file}")
     return 0
 
 

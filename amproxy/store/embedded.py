@@ -225,9 +225,19 @@ class EmbeddedRedis:
         return told or "it said nothing"
 
 
+def socket_url(folder: Path) -> str:
+    """The URL of the Redis of a data folder."""
+    return f"unix://{socket_path(Path(os.path.realpath(folder)))}"
+
+
+def is_running(folder: Path) -> bool:
+    """The Redis of a data folder answers: a service runs, or was killed without it."""
+    return _is_answering(socket_path(Path(os.path.realpath(folder))))
+
+
 def refuse_running_server(folder: Path) -> None:
     """Raises EmbeddedRedisFailed where the Redis of a killed amproxy still runs in a folder."""
-    if _is_answering(socket_path(Path(os.path.realpath(folder)))):
+    if is_running(folder):
         raise EmbeddedRedisFailed(f"a Redis still runs in {folder}: end it first")
 
 
