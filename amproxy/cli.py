@@ -374,6 +374,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from dataclasses import replace
+    from functools import cache
 
     from amproxy.calendars.fetch import schedule_warnings
     from amproxy.check.report import check_config, render_check_report
@@ -403,7 +404,7 @@ def _check(options: argparse.Namespace) -> int:
     print(
         json.dumps(found, ensure_ascii=False, indent=2)
         if options.json
-        else render_check_report(found, source_lines(path))
+        else render_check_report(found, cache(source_lines))
     )
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 

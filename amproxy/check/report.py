@@ -95,11 +95,14 @@ def _problem_fields(problem: ConfigProblem) -> dict[str, Any]:
     }
 
 
-def render_check_report(report: Mapping[str, Any], source: Sequence[str]) -> str:
-    """Return a report for people: each problem with its line of `source`, and a summary."""
-    blocks = [_problem_text("error", problem, source) for problem in report["errors"]]
+def render_check_report(report: Mapping[str, Any], lines_of: Callable[[str], Sequence[str]]) -> str:
+    """Return a report for people: each problem with its line, and a summary.
+
+    lines_of: the lines of a file by its name; a problem may lie in a template file.
+    """
+    blocks = [_problem_text("error", problem, lines_of) for problem in report["errors"]]
     blocks += [
-        _problem_text(f"warning ({problem['kind']})", problem, source)
+        _problem_text(f"warning ({problem['kind']})", problem, lines_of)
         for problem in report["warnings"]
     ]
     if silent := report.get("silent_receivers"):
@@ -110,13 +113,16 @@ def render_check_report(report: Mapping[str, Any], source: Sequence[str]) -> str
     return "\n".join([*blocks, _summary_text(report)])
 
 
-def _problem_text(what: str, problem: Mapping[str, Any], source: Sequence[str]) -> str:
+def _problem_text(
+    what: str, problem: Mapping[str, Any], lines_of: Callable[[str], Sequence[str]]
+) -> str:
     file, message, path = (
         _replace_control_characters(problem[key]) for key in ("file", "message", "path")
     )
     head = f"{file}:{problem['line']}:{problem['column']}: {what}: {message}"
     where = f" [{path}]" if path else ""
-    return head + where + _excerpt_text(source, problem["line"], problem["column"])
+    lines = lines_of(problem["file"]) if problem["line"] else ()
+    return head + where + _excerpt_text(lines, problem["line"], problem["column"])
 
 
 def _summary_text(report: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ def _report(tmp_path: Path, text: str) -> tuple[dict[str, object], str, str]:
     path = tmp_path / "routes.yaml"
     path.write_text(text)
     found = check_config(lambda: load(path, {}))
-    return found, render_check_report(found, source_lines(path)), str(path)
+    return found, render_check_report(found, source_lines), str(path)
 
 
 def test_a_sound_file_is_fine(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_shown_line_hides_what_may_be_secret_and_the_caret_follows(tmp_path:
 def test_a_file_that_is_not_there_is_an_error_without_a_line(tmp_path: Path) -> None:
     found = check_config(lambda: load(tmp_path / "none.yaml", {}))
     assert found["ok"] is False
-    assert render_check_report(found, []).splitlines() == [
+    assert render_check_report(found, source_lines).splitlines() == [
         f"{tmp_path / 'none.yaml'}:0:0: error: cannot read the file: No such file or directory",
         "failed: 1 error",
     ]
@@ -118,5 +118,17 @@ receivers:
     path.write_text(text)
     found = check_config(lambda: load(path))
     assert found["silent_receivers"] == {"names": ["a"], "of": 3}
-    report = render_check_report(found, text.splitlines())
+    report = render_check_report(found, source_lines)
     assert "\n1 of 3 receivers deliver nothing: a\n" in report
+
+
+def test_a_problem_of_a_template_file_shows_the_line_of_that_file(tmp_path: Path) -> None:
+    (tmp_path / "words.tmpl").write_text('{{ define "x" }}\n  {{ nofunc . }}\n{{ end }}\n')
+    found, text, _ = _report(
+        tmp_path, "templates: ['*.tmpl']\nroute: {receiver: d}\nreceivers: [{name: d}]\n"
+    )
+    assert found["ok"] is False
+    place, shown, caret, _ = text.splitlines()
+    assert place.startswith(f"{tmp_path / 'words.tmpl'}:2:6: error: ")
+    assert shown == "      {{ nofunc . }}"
+    assert caret.index("^") == shown.index("nofunc")
