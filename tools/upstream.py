@@ -119,7 +119,8 @@ def main(wanted: str) -> int:
     if go is None:
         print("upstream: there is no Go toolchain to fetch Alertmanager with", file=sys.stderr)
         return 2
-    version, folder = fetch(go, MODULE, wanted)
+    # Go's versions begin with v, Alertmanager's own do not
+    version, folder = fetch(go, MODULE, f"v{wanted}" if wanted[:1].isdigit() else wanted)
     structs = structs_of(folder, MODULE)
     required = dict(_REQUIRED.findall((folder / "go.mod").read_text("utf-8")))
     for part in PARTS:

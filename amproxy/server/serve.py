@@ -11,8 +11,9 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -77,6 +78,7 @@ class ServeOptions:
     log_format: LogFormat = "logfmt"
     log_level: str = "info"
     start_delay: float = 0.0  # seconds after the start until which nothing is dispatched
+    started: float = field(default_factory=time.monotonic)
 
 
 def serve(options: ServeOptions) -> None:
@@ -176,6 +178,11 @@ def _worker_arguments(options: ServeOptions, url: str, fd: int) -> list[str]:
     return ["serve", *(f"{name}={value}" for name, value in given.items())]
 
 
+def dispatch_start(options: ServeOptions, now: float, monotonic: float) -> float:
+    """The time from which groups are flushed: the start of the process is part of the delay."""
+    return now + options.start_delay - (monotonic - options.started)
+
+
 async def _run_process(
     options: ServeOptions,
     loaded: LoadedConfig,
@@ -191,7 +198,8 @@ async def _run_process(
     own_address = _address_of(options, web_config, listener)
     service = Service(loaded, url, address=own_address, parts=parts, log_format=options.log_format)
     if options.start_delay:
-        service.context.dispatch_from = service.context.now() + options.start_delay
+        context = service.context
+        context.dispatch_from = dispatch_start(options, context.now(), time.monotonic())
     limit = connection_limit()
     service.hub.limit = limit // 2
     app = _build_app(service, own_address, web_config)

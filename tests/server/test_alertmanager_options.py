@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from amproxy.server.alertmanager_options import go_seconds, listen_address, matcher_mode
+from amproxy.server.serve import ServeOptions, dispatch_start
 from tests.support.acceptance.catcher import Catcher
 from tests.support.server.reached import Client
 from tests.support.waiting import until
@@ -66,6 +67,11 @@ def test_nothing_is_dispatched_before_the_delay_is_over(
     until(lambda: catcher.came("hook"))
     assert time.monotonic() - began >= DELAY
     assert catcher.came("hook")[0].body.count(b'"fingerprint"') == 2
+
+
+def test_the_delay_counts_from_the_start_of_the_process() -> None:
+    options = ServeOptions(Path("a.yml"), Path("data"), start_delay=5.0, started=100.0)
+    assert dispatch_start(options, now=1_000.0, monotonic=102.0) == 1_003.0
 
 
 def test_in_classic_mode_names_are_ascii(client: tuple[Client, float]) -> None:
