@@ -94,6 +94,12 @@ deliveries_repeated = Counter(
     ["channel"],
     registry=registry,
 )
+plots = Counter(
+    "amproxy_plots_total",
+    "Pictures of metrics, by what became of them.",
+    ["outcome"],
+    registry=registry,
+)
 page_delay = Histogram(
     "amproxy_page_delay_seconds",
     "From a page being due to the channel's yes.",

@@ -433,6 +433,15 @@ class DeadMansSwitch(Struct, frozen=True, kw_only=True):
     every: float = 60.0
 
 
+class MetricsServer(Struct, frozen=True, kw_only=True):
+    """The Prometheus or VictoriaMetrics that is asked for what pictures show."""
+
+    url: Secret  # its API lies below
+    vmalert_url: Secret = Secret("")  # "" = `url` passes on what is asked of vmalert
+    http: HttpSettings = HttpSettings()
+    range: float = 10800.0  # seconds that a picture shows
+
+
 class Web(Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:9095"
     external_url: str = ""  # "" = http:// and the address listened on
@@ -534,6 +543,7 @@ class Config(Struct, frozen=True, kw_only=True):
     maintenance: dict[str, Maintenance] = {}
     heartbeats: dict[str, Heartbeat] = {}
     dead_mans_switch: DeadMansSwitch | None = None
+    metrics: MetricsServer | None = None
     web: Web = Web()
     sign_in: SignIn | None = None  # None: anybody who reaches amproxy may do everything
     store: StoreSettings = StoreSettings()

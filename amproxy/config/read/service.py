@@ -1,4 +1,4 @@
-"""`sources`, `heartbeats`, `maintenance_windows`, `dead_mans_switch`, `web` and `store`."""
+"""Sources, heartbeats, maintenance windows, the service and what it asks or calls by itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.config.read.http import build_http_settings, read_http_config
 from amproxy.config.read.kinds import with_file_key
 from amproxy.config.read.receivers import jinja_fault
 from amproxy.config.read.routing import read_matchers
@@ -35,12 +36,14 @@ from amproxy.config.structs import (
     DeadMansSwitch,
     Heartbeat,
     Maintenance,
+    MetricsServer,
     Source,
     SourceMapping,
     StoreSettings,
     Web,
 )
 from amproxy.config.yaml import MappingNode
+from amproxy.secret import Secret
 from amproxy.text import Phrase
 
 # Names of sources and heartbeats stand in the URLs that senders call.
@@ -155,6 +158,23 @@ def read_dead_mans_switch(at: Cursor) -> DeadMansSwitch:
     if "every" in section:
         section["every"] = float(section["every"])
     return DeadMansSwitch(**section)
+
+
+def read_metrics(at: Cursor) -> MetricsServer:
+    """The metrics server of pictures."""
+    keys: dict[str, Reader] = {
+        "url": secret_url,
+        "vmalert_url": secret_url,
+        "http_config": read_http_config,
+        "range": positive_duration,
+    }
+    section = at.section(keys)
+    section.require("url", why=Phrase("problem.why_metrics"))
+    section.setdefault("url", Secret(""))
+    http = build_http_settings(section.pop("http_config", None))
+    if "range" in section:
+        section["range"] = float(section["range"])
+    return MetricsServer(**section, http=http)
 
 
 def _redis_url(at: Cursor) -> str | None:
