@@ -250,6 +250,7 @@ def _build_app(
         ready=lambda: service.ready,
         stopped=service.parts.stopped,
         side_process=service.side_process,
+        plotter=service.plotter,
     )
     app: Application = PrefixMiddleware(
         App(service.endpoints, build_web_app(deps)),

@@ -46,6 +46,7 @@ from amproxy.notify.channels import Channels, Poller
 from amproxy.notify.channels.console import Console, ConsoleChannel
 from amproxy.notify.event_outputs import EventWriter
 from amproxy.notify.message import Action, Press
+from amproxy.notify.plots.plotter import Plotter
 from amproxy.notify.worker import DeliveryWorker
 from amproxy.respond.actions import handle_press
 from amproxy.respond.links import SignedLinks
@@ -149,6 +150,7 @@ class Service:
         # The console prints on the terminal of this process, and the page shows it too.
         console = ConsoleChannel(self.console.write, colours=self._colours)
         self._channels = Channels({ConsoleChannel.name: console}, self._end_device)
+        self.plotter = Plotter(self.context)  # of pages and messages
         self._load_delivery(loaded.config)
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
@@ -213,6 +215,7 @@ class Service:
         await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
+        await self.plotter.close()
         self.context.events.record("alertmanager_shutdown_event", dict)
         await self._event_writer.close()
         await self.parts.stop()
@@ -272,7 +275,9 @@ class Service:
         await self._regroup()
         await self._schedule_timers()
         self.context.serving_since = self.context.now()
-        deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply, self._name)
+        deliverer = DeliveryWorker(
+            self.context, self._channels, self.sign, self._apply, self._name, self.plotter
+        )
         loops: dict[str, Run] = {
             TIMERS: lambda: run_worker(self.context),
             DELIVERY: deliverer.run,

@@ -176,10 +176,12 @@ def _incident_routes(deps: Deps, templates: PageTemplates) -> Iterator[BaseRoute
     from amproxy.web.incidents.link import ActPage
     from amproxy.web.incidents.list import IncidentsPage
     from amproxy.web.incidents.page import IncidentPage
+    from amproxy.web.incidents.plot import IncidentPlot
 
     yield from IncidentsPage(deps, templates).routes()
     yield from OpenIncidentPage(deps, templates).routes()
     yield from IncidentPage(deps, templates).routes()
+    yield from IncidentPlot(deps).routes()
     yield from ActPage(deps, templates).routes()
 
 

@@ -12,6 +12,7 @@ import pytest
 from amproxy.config.loader import load
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
+from amproxy.notify.plots.plotter import Plotter
 from amproxy.respond.links import SignedLinks
 from amproxy.store.wire import Wire
 from amproxy.web.app import build_web_app
@@ -40,6 +41,7 @@ async def site(redis: Redis) -> AsyncIterator[Site]:
         test_alert=_sender(sent),
         reload=_reloader(errors),
         links=lambda: links,
+        plotter=Plotter(context),
     )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(build_web_app(deps)), base_url=BASE

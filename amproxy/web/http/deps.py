@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
+from amproxy.notify.plots.plotter import Plotter
 from amproxy.respond.links import SignedLinks
 from amproxy.sideprocess import SideProcess
 from amproxy.web.http.live import LiveHub
@@ -25,6 +26,7 @@ class Deps:
     # pushes a test alert like any other and returns a sentence about it; raises StoreUnavailable
     test_alert: Callable[[], Awaitable[str]]
     reload: Callable[[], Awaitable[None]]  # reads the file anew; raises ConfigError
+    plotter: Plotter
     # a function, because the key lies in Redis: None until Redis has answered once
     links: Callable[[], SignedLinks | None] = lambda: None
     ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already

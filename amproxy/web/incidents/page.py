@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 from starlette.requests import Request
@@ -14,11 +14,13 @@ from starlette.routing import Route
 
 from amproxy import offload
 from amproxy.accept.repairs import picture_type
+from amproxy.context import Context
 from amproxy.correlate import muting
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Alert, Incident, IncidentState, TimelineEntry, current_annotations
 from amproxy.notify.compose import alert_picture, left_out
 from amproxy.notify.grafana import embedded_picture
+from amproxy.notify.plots.plotter import may_have_plot
 from amproxy.reports.why import WhyVerdict, why_not_paged
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName
@@ -146,19 +148,8 @@ class IncidentPage:
         if user and len(matching := match_users(config, user)) == 1:
             user = matching[0]
 
-        def firing_first(alert: Alert) -> tuple[bool, int, tuple[str, ...]]:
-            return alert.resolved(now_ns), alert.starts_ns, tuple(alert.labels.values())
-
-        is_big = incident.firing + incident.resolved > offload.LIGHT
-        async with context.big_read if is_big else contextlib.nullcontext():
-            alerts = await incidents.load_current_alerts(context.wire, incident)
-            number = len(alerts)
-            annotations = await offload.run(
-                number, current_annotations, incident, alerts, context.now()
-            )
-            most = MAX_LISTED_ALERTS if all_alerts else FIRST_ALERTS
-            shown = await offload.run(number, heapq.nsmallest, most, alerts, firing_first)
-            await offload.scrap(alerts)
+        most = MAX_LISTED_ALERTS if all_alerts else FIRST_ALERTS
+        shown, number, annotations = await load_first_alerts(context, incident, most)
         texts = choose_texts(incident, annotations)
         pictures = choose_pictures(shown, link_root(context.external_url))
         return await self._templates.page(
@@ -170,6 +161,7 @@ class IncidentPage:
             texts=texts,
             said=["summary", "description", *(k for k, v in annotations.items() if v in texts)],
             pictures=pictures,
+            plotted=may_have_plot(config.metrics, shown),
             left_out=left_out(shown),
             problem=describe_error(error).phrase if error else "",
             alerts=shown,
@@ -238,6 +230,33 @@ class IncidentPage:
 
     def _verdict(self, user: str, incident: Incident, timeline: list[TimelineEntry]) -> WhyVerdict:
         return why_not_paged(incident, timeline, user, self._context.roster, self._context.now())
+
+
+class FirstAlerts(NamedTuple):
+    """The first of an incident's alerts, and what was read of all of them."""
+
+    shown: list[Alert]
+    number: int
+    annotations: dict[str, str]  # that all alerts share
+
+
+async def load_first_alerts(context: Context, incident: Incident, most: int) -> FirstAlerts:
+    """Load at most so many alerts of an incident, firing and older ones first."""
+    now_ns = int(context.now() * 10**9)
+
+    def firing_first(alert: Alert) -> tuple[bool, int, tuple[str, ...]]:
+        return alert.resolved(now_ns), alert.starts_ns, tuple(alert.labels.values())
+
+    is_big = incident.firing + incident.resolved > offload.LIGHT
+    async with context.big_read if is_big else contextlib.nullcontext():
+        alerts = await incidents.load_current_alerts(context.wire, incident)
+        number = len(alerts)
+        annotations = await offload.run(
+            number, current_annotations, incident, alerts, context.now()
+        )
+        shown = await offload.run(number, heapq.nsmallest, most, alerts, firing_first)
+        await offload.scrap(alerts)
+    return FirstAlerts(shown, number, annotations)
 
 
 def choose_pictures(alerts: list[Alert], root: str) -> dict[str, str]:
