@@ -43,7 +43,7 @@ OWN_SECTIONS = {
     "sign_in",
     "store",
 }
-OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch"}
+OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch", "metrics"}
 ROUTES = """
 route: {receiver: r, group_by: [alertname]}
 receivers: [{name: r, oncall_configs: [{escalation_policy: p}]}]
@@ -53,6 +53,7 @@ escalation_policies: [{name: p, steps: [{notify: {schedule: primary}}]}]
 maintenance_windows: [{name: upgrade, matchers: [team="db"], start: 2026-01-01, end: 2099-01-01}]
 heartbeats: [{name: watchdog, every: 1h}]
 dead_mans_switch: {url: http://127.0.0.1:9/}
+metrics: {url: http://127.0.0.1:9/}
 """
 
 

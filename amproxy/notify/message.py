@@ -75,6 +75,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0  # alerts that the sender cut off its last push; not among those counted
     links: list[Link] = []
     pictures: list[Picture] = []  # of its alerts, firing ones first, at most `compose.MAX_PICTURES`
+    plot: bytes = b""  # PNG of the metric, for channels that take it along
     buttons: list[Button] = []
     url: str = ""  # the incident's page
     news: str = ""  # of an update: the last change, for channels that keep a thread

@@ -22,6 +22,7 @@ from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink, incident_card
 from amproxy.notify.delivery import DeliveryService, PreparedSend, is_too_old
 from amproxy.notify.message import Card
+from amproxy.notify.pictures import EmbeddedPictures, MessagePictures, PictureReplies
 from amproxy.notify.storms import hold_for_bundle
 from amproxy.oncall.hours import classify_daytime
 from amproxy.store import deliveries, incidents, outbox
@@ -34,8 +35,9 @@ from amproxy.text.render import in_english
 class PageSender:
     """Sends pages, and updates their messages when the incident changes."""
 
-    def __init__(self, service: DeliveryService, sign: SignLink) -> None:
+    def __init__(self, service: DeliveryService, sign: SignLink, pictures: MessagePictures) -> None:
         self._service, self._context, self._sign = service, service.context, sign
+        self._pictures = pictures
 
     async def send_page(self, queued: OutboxMessage) -> bool:
         """Send a page, or hold it for a bundle, and record it; False where nobody needs it.
@@ -180,10 +182,26 @@ class PageSender:
         limit = channel.rate_limit(settings)
         earlier = _earlier_page(incident, page) if channel.threads else None
         if earlier is None:
-            return PreparedSend(lambda: channel.send(settings, card), limit, note)
+            if isinstance(channel, EmbeddedPictures) and channel.embeds_pictures:
+                card = replace(card, plot=await self._pictures.find(card, self._zone(page)))
+            return PreparedSend(lambda: self._send(channel, settings, card, page), limit, note)
         # A chat that has the incident already gets news in the thread, not a second message.
         news = replace(card, news=in_english(phrase("event.paged_again", round=page.round)))
         return PreparedSend(lambda: channel.edit(settings, earlier.ref, news), limit, note)
+
+    async def _send(
+        self, channel: Channel, settings: Any, card: Card, page: Page
+    ) -> dict[str, str]:
+        """Send a first message; its picture follows once it is there."""
+        ref = await channel.send(settings, card)
+        if page.kind == "page" and isinstance(channel, PictureReplies):
+            self._pictures.follow(channel, settings, ref, card, self._zone(page))
+        return ref
+
+    def _zone(self, page: Page) -> str:
+        """The zone of the times in a message."""
+        user = self._context.config.users.get(page.user)
+        return user.timezone if user else "UTC"
 
     async def _prepare_edit(self, incident: Incident, page: Page) -> PreparedSend:
         channel, settings = self._target(page)

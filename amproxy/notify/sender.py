@@ -35,6 +35,7 @@ from amproxy.notify.delivery import (
 from amproxy.notify.lanes import LaneHealth
 from amproxy.notify.message import Card
 from amproxy.notify.pages import PageSender
+from amproxy.notify.pictures import MessagePictures
 from amproxy.store import deliveries, groups, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
@@ -59,10 +60,15 @@ class MessageSender:
     """Sends over the channels; knows no queue."""
 
     def __init__(
-        self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: ApplyEvent
+        self,
+        context: Context,
+        channels: Mapping[str, Channel],
+        sign: SignLink,
+        apply: ApplyEvent,
+        pictures: MessagePictures,
     ) -> None:
         self._context, self._service = context, DeliveryService(context, channels, apply)
-        self._pages = PageSender(self._service, sign)
+        self._pages = PageSender(self._service, sign, pictures)
         self._bundles = BundleSender(self._service, self._pages)
 
     @property

@@ -24,6 +24,8 @@ from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
 from amproxy.notify.delivery import ApplyEvent, NotOurs, Throttled
 from amproxy.notify.lanes import Lane, LaneEntry, lane_key, limit_key
+from amproxy.notify.pictures import MessagePictures
+from amproxy.notify.plots.plotter import Plotter
 from amproxy.notify.sender import MessageSender
 from amproxy.store import outbox
 from amproxy.store.outbox import ALIVE_SECONDS, OutboxMessage
@@ -59,10 +61,12 @@ class DeliveryWorker:
         sign: SignLink,
         apply: ApplyEvent,
         name: str = "",
+        plotter: Plotter | None = None,
     ) -> None:
-        """name: of the consumer in Redis, "" = one of its own."""
+        """name: of the consumer in Redis, "" = one of its own. plotter: shared with pages."""
         self._context = context
-        self._sender = MessageSender(context, channels, sign, apply)
+        self._pictures = MessagePictures(context, plotter or Plotter(context))
+        self._sender = MessageSender(context, channels, sign, apply, self._pictures)
         self._name = name or new_id()
         self._lanes: dict[str, Lane] = {}
         self._held: set[str] = set()  # entries of the outbox that are in lanes or under way
@@ -103,6 +107,7 @@ class DeliveryWorker:
             raise
         finally:
             self._context.wire.taker = None
+            await self._pictures.close()
             await self._end_tasks()
 
     def take_operation(self) -> list[list[str | msgspec.Raw]]:

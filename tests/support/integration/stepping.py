@@ -16,6 +16,8 @@ from amproxy.engine.worker import MAX_TIMERS_AT_ONCE, _handle_timer
 from amproxy.errors import Conflict
 from amproxy.machine.events import Act, Resolve
 from amproxy.model import Incident
+from amproxy.notify.pictures import MessagePictures
+from amproxy.notify.plots.plotter import Plotter
 from amproxy.notify.sender import MessageSender
 from amproxy.respond.actions import ActionRequest, perform
 from amproxy.store import incidents, keys, leases, outbox
@@ -41,6 +43,7 @@ class Stepping:
             lambda incident, event, operations: apply_event(
                 self.context, incident, event, operations
             ),
+            MessagePictures(self.context, Plotter(self.context)),
         )
 
     async def until(

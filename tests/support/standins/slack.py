@@ -18,7 +18,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import httpx
 
@@ -28,7 +28,8 @@ from tests.support.standins.slack_rules import Refusal, check_message
 
 TOKEN = "xoxb-stand-in-token"
 SECRET = "stand-in-signing-secret"
-METHODS = {"chat.postMessage", "chat.update", "conversations.open"}
+UPLOADS = {"files.getUploadURLExternal", "files.completeUploadExternal"}
+METHODS = {"chat.postMessage", "chat.update", "conversations.open", *UPLOADS}
 
 
 @dataclass
@@ -68,6 +69,10 @@ class SlackStandIn:
         self.unopened: dict[
             str, str
         ] = {}  # people whose direct messages need conversations.open → their channel
+        self.files: dict[str, bytes] = {}  # by id
+        self.shared: list[dict[str, Any]] = []  # files in channels, as they were asked for
+        self.file_scope = True  # the app may write files
+        self._lengths: dict[str, int] = {}  # of files that are announced
         self.faults = Faults()
         self._stamps = itertools.count(1)
         self._server = Server(self._handle)
@@ -224,6 +229,10 @@ class SlackStandIn:
         return response
 
     def _payload(self, request: Request) -> dict[str, Any]:
+        if request.path.startswith("/upload/"):
+            return {"file": request.path.rpartition("/")[2], "content": request.body}
+        if request.path == "/api/files.getUploadURLExternal":  # takes no JSON
+            return {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         kind, _, charset = request.headers.get("content-type", "").partition(";")
         if request.path.startswith("/api/") and charset.replace(" ", "").lower() != "charset=utf-8":
             raise Refusal("missing_charset")
@@ -242,12 +251,20 @@ class SlackStandIn:
         if method == "actions":
             self.replies.append(payload)
             return Response(200, b"ok")
+        if method == "upload":
+            return self._upload(request, payload)
         if method not in METHODS:
             raise Refusal("unknown_method")
         if request.headers.get("authorization") != f"Bearer {self.token}":
             raise Refusal("invalid_auth")
         if method == "conversations.open":
             return self._open(payload)
+        if method in UPLOADS and not self.file_scope:
+            raise Refusal("missing_scope", more={"needed": "files:write", "provided": "chat:write"})
+        if method == "files.getUploadURLExternal":
+            return self._announce(payload)
+        if method == "files.completeUploadExternal":
+            return self._share(payload)
         check_message(payload)
         return self._update(payload) if method == "chat.update" else self._post(payload)
 
@@ -281,6 +298,31 @@ class SlackStandIn:
         return Response.json(
             {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
         )
+
+    def _announce(self, payload: dict[str, Any]) -> Response:
+        if not payload.get("filename") or not payload.get("length", "").isdigit():
+            raise Refusal("invalid_arguments")
+        file = f"F{len(self._lengths) + 1:04}"
+        self._lengths[file] = int(payload["length"])
+        url = f"{self._server.address}/upload/v1/{file}"
+        return Response.json({"ok": True, "upload_url": url, "file_id": file})
+
+    def _upload(self, request: Request, payload: dict[str, Any]) -> Response:
+        assert "authorization" not in request.headers, "the token is not for this address"
+        if self._lengths.get(payload["file"]) != len(payload["content"]):
+            return Response(400, b"length mismatch")
+        self.files[payload["file"]] = payload["content"]
+        return Response(200, b"OK")
+
+    def _share(self, payload: dict[str, Any]) -> Response:
+        if any(file["id"] not in self.files for file in payload.get("files", ())):
+            raise Refusal("file_not_found")
+        if payload.get("channel_id") not in self.channels.values():
+            raise Refusal("channel_not_found")
+        if (payload["channel_id"], payload.get("thread_ts")) not in self.messages:
+            raise Refusal("thread_not_found")
+        self.shared.append(payload)
+        return Response.json({"ok": True, "files": payload["files"]})
 
     def _open(self, payload: dict[str, Any]) -> Response:
         direct = self.unopened.get(payload.get("users", "")) or self.channels.get(

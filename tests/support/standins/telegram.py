@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -34,7 +35,7 @@ from tests.support.standins.telegram_rules import (
 
 Loss = Literal["reset", "truncate", "stall"]
 LOST: dict[str, Loss] = {"truncate": "truncate", "drop_after": "reset"}  # of a fault
-SENDS = {"sendmessage", "editmessagetext"}
+SENDS = {"sendmessage", "sendphoto", "editmessagetext"}
 TOKEN = "123456789:AAEstandinstandinstandinstandinstand"
 
 
@@ -50,6 +51,8 @@ class Message:
     thread: int = 0
     silent: bool = False
     at: float = 0.0  # Unix seconds: when it was taken
+    photo: bytes = b""
+    reply_to: int = 0  # the message below which it stands
     preview: str = ""  # address of what is shown below the text
     history: list[tuple[str, list[list[dict[str, str]]]]] = field(default_factory=list)
 
@@ -340,6 +343,26 @@ class TelegramStandIn:
             "chat": self._chat(chat_id),
             "text": text,
         }
+
+    async def _sendphoto(self, call: dict[str, Any]) -> dict[str, Any]:
+        chat_id = self._reachable(call)
+        photo, reply = call.get("photo"), json.loads(call.get("reply_parameters", "{}"))
+        if not isinstance(photo, bytes) or not photo.startswith(b"\x89PNG"):
+            raise Refusal(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        reply_to = int(reply.get("message_id", 0))
+        if (chat_id, reply_to) not in self.messages:
+            if not reply.get("allow_sending_without_reply"):
+                raise Refusal(400, "Bad Request: message to be replied not found")
+            reply_to = 0
+        message_id = next(self._message_ids)
+        silent = call.get("disable_notification") == "true"
+        self.messages[chat_id, message_id] = Message(
+            *(chat_id, message_id, call.get("caption", ""), [], []),
+            silent=silent,
+            photo=photo,
+            reply_to=reply_to,
+        )
+        return {"message_id": message_id, "date": int(time.time()), "chat": self._chat(chat_id)}
 
     async def _editmessagetext(self, call: dict[str, Any]) -> dict[str, Any]:
         chat_id = self._reachable(call)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from email import message_from_bytes
+from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +26,10 @@ PARAMETERS = {
         ),
         # the last is the old word for link_preview_options, and still taken
         *("entities", "reply_parameters", "protect_content", "disable_web_page_preview"),
+    },
+    "sendphoto": {
+        *("chat_id", "photo", "caption", "message_thread_id"),
+        *("disable_notification", "reply_parameters"),
     },
     "editmessagetext": {
         "chat_id",
@@ -68,15 +74,17 @@ def refused(
 
 
 def parameters(request: Request, method: str) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip()
     if request.method not in {"GET", "POST"}:
         raise Refusal(405, "Method Not Allowed")
     try:
-        call = (
-            json.loads(request.body)
-            if kind == "application/json"
-            else {k: v[0] for k, v in parse_qs(request.query).items()}
-        )
+        if kind == "application/json":
+            call = json.loads(request.body)
+        elif kind == "multipart/form-data":
+            call = form_fields(content_type, request.body)
+        else:
+            call = {k: v[0] for k, v in parse_qs(request.query).items()}
     except ValueError:
         raise Refusal(400, "Bad Request: can't parse JSON object") from None
     unknown = call.keys() - PARAMETERS[method]
@@ -88,6 +96,19 @@ def parameters(request: Request, method: str) -> dict[str, Any]:
     if isinstance(chat_id, str) and chat_id.lstrip("-").isdigit():
         call["chat_id"] = int(chat_id)  # "Integer or String"
     return dict(call)
+
+
+def form_fields(content_type: str, body: bytes) -> dict[str, Any]:
+    """The fields of a form with files: texts, and the bytes of files."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    form = message_from_bytes(head + body, policy=HTTP)
+    found: dict[str, Any] = {}
+    for part in form.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found[str(name)] = content if part.get_filename() else content.decode()
+    return found
 
 
 def text_of(call: dict[str, Any]) -> tuple[str, list[Entity]]:

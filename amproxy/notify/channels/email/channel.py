@@ -26,6 +26,7 @@ class EmailChannel:
 
     name = "email"
     threads = False
+    embeds_pictures = True
 
     def __init__(self) -> None:
         # Message-ID → the recipients who have it, so that a retry goes to the others only.
@@ -90,4 +91,5 @@ class EmailChannel:
 
 
 def _shorten_card(card: Card) -> Card:
-    return replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[], pictures=[])
+    card = replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[])
+    return replace(card, pictures=[], plot=b"")

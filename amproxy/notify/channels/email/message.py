@@ -45,6 +45,7 @@ _LONGEST_TEXT = 8000  # characters
 MOST_ALERTS = 100  # of one mail, which has room for them
 # Characters of a domain in an id: a header line that cannot be folded must stay below 78.
 _LONGEST_DOMAIN = 36
+PLOT_ADDRESS = "cid:metric@amproxy"  # of the picture in a mail, within that mail
 _COLOURS = {
     "triggered": "#c62828",
     "firing": "#c62828",
@@ -120,6 +121,13 @@ def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
     for body, kind in ((text, "plain"), (html, "html")):
         if body:
             message.add_alternative(body, subtype=kind, cte="quoted-printable")
+    if html and PLOT_ADDRESS in html:
+        part = message.get_payload(-1)
+        assert isinstance(part, EmailMessage)  # the last alternative, which is the HTML
+        cid = f"<{PLOT_ADDRESS.removeprefix('cid:')}>"
+        part.add_related(
+            card.plot, "image", "png", cid=cid, filename="metric.png", disposition="inline"
+        )
     return Mail(
         id=id,
         sender=sender.addr_spec,
@@ -155,6 +163,7 @@ def render_html(card: Card) -> str:
         more_labels=hidden_labels(card),
         alerts=describe_alerts(card, most=MOST_ALERTS),
         pictures=card_pictures(card),
+        plot=PLOT_ADDRESS if card.plot else "",
         buttons=_button_links(card),
         links=card_links(card),
     )

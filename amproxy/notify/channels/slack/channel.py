@@ -24,6 +24,7 @@ from amproxy.notify.channels.slack.api import (
     post_webhook,
     read_slack_token,
     read_webhook_url,
+    upload_picture,
 )
 from amproxy.notify.channels.slack.attachment import attachment_message
 from amproxy.notify.channels.slack.blocks import (
@@ -109,6 +110,13 @@ class SlackChannel:
             reply = {"channel": channel, "thread_ts": ts, "text": escape_mrkdwn(news)}
             await self._call(settings, "chat.postMessage", reply | _appearance(settings))
         return {"channel": channel, "ts": ts}
+
+    async def reply_picture(
+        self, settings: SlackSettings, ref: dict[str, str], picture: bytes, text: str
+    ) -> None:
+        """Put a picture into the thread of a message. Raises DeliveryError."""
+        channel, ts = ref["channel"], ref["ts"]
+        await upload_picture(self._client(settings), settings, channel, ts, picture, text)
 
     async def close(self) -> None:
         await self._clients.close()

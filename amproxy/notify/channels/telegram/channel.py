@@ -61,15 +61,19 @@ async def call_telegram(
     payload: dict[str, Any],
     *,
     within: float = http.TIMEOUT,
+    photo: bytes = b"",
 ) -> Any:
     """Call a method and return its `result`; `within` so many seconds.
 
+    photo: a PNG that goes along, with values of the payload that are texts.
     Raises TelegramError where Telegram refused, else DeliveryError (ambiguous where the response is
     not Telegram's).
     """
     token = quote(read_telegram_token(settings), safe=":")
     url = f"{settings.api_url.rstrip('/')}/bot{token}/{method}"
-    response = await http.send_request(client, SERVICE_NAME, url, within=within, json=payload)
+    files = {"photo": ("metric.png", photo, "image/png")}
+    content: dict[str, Any] = {"data": payload, "files": files} if photo else {"json": payload}
+    response = await http.send_request(client, SERVICE_NAME, url, within=within, **content)
     body = response.json()
     if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
         if response.status < 300:
@@ -208,6 +212,29 @@ class TelegramChannel:
         )
         message = _build_message(settings, card, chat or settings.chat_id)
         return await self._deliver(settings, replace(message, message_id=message_id))
+
+    async def reply_picture(
+        self, settings: TelegramSettings, ref: dict[str, str], picture: bytes, text: str
+    ) -> None:
+        """Send a photo as a reply, without a sound. Raises DeliveryError.
+
+        A message of text cannot get a photo by an edit (core.telegram.org/bots/api,
+        editMessageMedia), and a caption is too short for one.
+        """
+        within = settings.timeout or http.TIMEOUT
+        reply = {
+            "message_id": parse_telegram_id(ref.get("message_id", "")),
+            "allow_sending_without_reply": True,
+        }
+        payload = {
+            "chat_id": ref.get("chat_id", ""),
+            "reply_parameters": msgspec.json.encode(reply).decode(),
+            "disable_notification": "true",
+        }
+        if settings.message_thread_id:
+            payload["message_thread_id"] = str(settings.message_thread_id)
+        client = self._clients.client(settings.http, within)
+        await call_telegram(client, settings, "sendPhoto", payload, within=within, photo=picture)
 
     async def close(self) -> None:
         await self._clients.close()
