@@ -19,6 +19,8 @@ from typing import Final, Union
 import msgspec
 from markupsafe import Markup
 
+from amproxy.text.formats import DEFAULT_FORMAT, TimeFormat
+
 TEXT_FOLDER: Final = Path(__file__).parent
 DEFAULT_LANGUAGE: Final = "en"
 LANGUAGES: Final = {"en": "English", "ru": "Русский"}  # each by its own name
@@ -45,8 +47,10 @@ PLURAL_FORMS: Final[dict[str, tuple[Callable[[int], str], frozenset[str]]]] = {
 class Texts:
     """The texts of one language: `t("now.open", n=3)`."""
 
-    def __init__(self, language: str, entries: Mapping[str, TextEntry]) -> None:
-        self.language = language
+    def __init__(
+        self, language: str, entries: Mapping[str, TextEntry], times: TimeFormat = DEFAULT_FORMAT
+    ) -> None:
+        self.language, self.times = language, times
         self._entries, self._form = entries, PLURAL_FORMS[language][0]
 
     def __call__(self, key: str, /, **values: object) -> Markup:
@@ -68,11 +72,12 @@ class Texts:
 
 
 @lru_cache
-def load_texts(language: str) -> Texts:
-    """The texts of one of LANGUAGES."""
-    return Texts(language, load_entries(language))
+def load_texts(language: str, times: TimeFormat = DEFAULT_FORMAT) -> Texts:
+    """The texts of one of LANGUAGES, for readers who write times in this way."""
+    return Texts(language, load_entries(language), times)
 
 
+@lru_cache
 def load_entries(language: str) -> dict[str, TextEntry]:
     """All entries of a language's file: "section.name" → entry."""
     tables = tomllib.loads((TEXT_FOLDER / f"{language}.toml").read_text("utf-8"))

@@ -22,6 +22,7 @@ from amproxy.text import (
     Words,
     load_texts,
 )
+from amproxy.text.formats import clock_text, date_text
 
 LinkKind = Literal["person", "schedule", "incident"]
 # What a page has for a thing with a page of its own: kind, name or number → the text as a link.
@@ -234,11 +235,32 @@ def time_text(at: float | datetime, zone: tzinfo, now: float, t: Texts) -> str:
     """
     local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
     today = utc(now).astimezone(zone)
+    clock = clock_text(local, t.times)
     if local.date() == today.date():
-        return f"{local:%H:%M}"
-    if local.year == today.year:
-        return f"{weekday_text(local, t)} {day_text(local, t)} {local:%H:%M}"
-    return f"{day_text(local, t)} {local.year} {local:%H:%M}"
+        return clock
+    is_this_year = local.year == today.year
+    day = full_day_text(local, t) if is_this_year else dated_text(local, t)
+    return t.plain(f"time.at{_order(t)}", day=day, clock=clock)
+
+
+def full_time_text(at: float | datetime, zone: tzinfo, now: float, t: Texts) -> str:
+    """A time with its day: "Mon 5 Jan 09:00"; with the year unless it is this one."""
+    local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
+    is_this_year = local.year == utc(now).astimezone(zone).year
+    day = full_day_text(local, t) if is_this_year else full_date_text(local, t)
+    return t.plain(f"time.at{_order(t)}", day=day, clock=clock_text(local, t.times))
+
+
+def end_text(
+    start: float | datetime, end: float | datetime, zone: tzinfo, now: float, t: Texts
+) -> str:
+    """The end of a period beside its beginning: without the day where both have the same."""
+    begin, until = (
+        (at if isinstance(at, datetime) else utc(at)).astimezone(zone) for at in (start, end)
+    )
+    if begin.date() == until.date():
+        return clock_text(until, t.times)
+    return time_text(end, zone, now, t)
 
 
 def weekday_text(day: date, t: Texts) -> str:
@@ -248,4 +270,25 @@ def weekday_text(day: date, t: Texts) -> str:
 
 def day_text(day: date, t: Texts) -> str:
     """A day of the year: "5 Jan"."""
-    return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
+    return date_text(day, t.plain("time.months").split()[day.month - 1], t.times)
+
+
+def full_day_text(day: date, t: Texts) -> str:
+    """A day with its weekday: "Mon 5 Jan"."""
+    values = {"weekday": weekday_text(day, t), "day": day_text(day, t)}
+    return t.plain(f"time.weekday_day{_order(t)}", **values)
+
+
+def full_date_text(day: date, t: Texts) -> str:
+    """A day with its weekday and year: "Mon 5 Jan 2027"."""
+    return t.plain(f"time.year{_order(t)}", day=full_day_text(day, t), year=day.year)
+
+
+def dated_text(day: date, t: Texts) -> str:
+    """A day with its year: "5 Jan 2027"."""
+    return t.plain(f"time.year{_order(t)}", day=day_text(day, t), year=day.year)
+
+
+def _order(t: Texts) -> str:
+    """The end of a key whose text depends on what of a date comes first."""
+    return "_month_first" if t.times.month_first else ""

@@ -162,6 +162,69 @@ def test_a_span_that_is_drawn_over_the_timeline_stands_in_the_forms(
     assert page.locator("#override-start").input_value() == f"{day}T12:00"
 
 
+def test_a_shift_that_is_carried_to_a_person_or_another_time_fills_in_the_form_alone(
+    amproxy: Server, visit: Visit
+) -> None:
+    day = ahead(10)
+    address = f"/schedules/database?view=day&from={day}&zone=Asia/Tbilisi"
+    url = f"{amproxy.url}/api/v1/schedules/database/overrides"
+    period = {"start": f"{day}T06:00", "end": f"{day}T12:00"}
+    made = ask(url, {"user": "bob", **{name: f"{at}+04:00" for name, at in period.items()}})
+    page = visit(amproxy, address).page
+    form = {name: page.locator(f"#override-{name}") for name in ("user", "start", "end")}
+
+    def filled() -> dict[str, str]:
+        return {name: field.input_value() for name, field in form.items()}
+
+    def carry(x: float, y: float) -> None:
+        """Pull the shift off its row, and drop it there."""
+        box = until(page.locator('.drag a.bar[data-user="bob"]').first.bounding_box)
+        left, middle = box["x"] + 2, box["y"] + box["height"] / 2
+        page.mouse.move(left, middle)
+        page.mouse.down()
+        page.mouse.move(left, middle + 60, steps=4)
+        assert page.locator(".carries").count() == 1
+        page.mouse.move(x, y, steps=4)
+        page.mouse.up()
+        assert page.locator(".carries").count() == 0
+
+    chip = until(page.locator('[data-person="carol"]').bounding_box)
+    carry(chip["x"] + 5, chip["y"] + 5)
+    assert filled() == {"user": "carol", **period}
+    row = until(page.locator(".drag").first.bounding_box)
+    carry(row["x"] + row["width"] * 0.5 + 2, row["y"] + row["height"] / 2)
+    assert filled() == {"user": "bob", "start": f"{day}T12:00", "end": f"{day}T18:00"}
+    carry(row["x"], row["y"] - 100)  # nowhere
+    assert filled()["start"] == f"{day}T12:00"
+    assert [one["id"] for one in ask(url)] == [made["id"]]
+    ask(f"{url}/{made['id']}", method="DELETE")
+
+
+def test_a_finger_that_holds_a_shift_carries_it(amproxy: Server, visit: Visit) -> None:
+    visitor = visit(amproxy, f"/schedules/platform?from={monday()}", size="phone")
+    page = visitor.page
+    bar = page.locator(".drag a.bar.wide").first
+    whose = bar.get_attribute("data-user")
+    taker = page.locator(f'[data-person]:not([data-person="{whose}"])').first
+    taker.evaluate("one => one.scrollIntoView({block: 'end'})")
+    box, to = until(bar.bounding_box), until(taker.bounding_box)
+    touch = page.context.new_cdp_session(page)
+
+    def at(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": x, "y": y} for x, y in points]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    at("touchStart", (box["x"] + 5, box["y"] + box["height"] / 2))
+    page.locator(".carries").wait_for()
+    at("touchMove", (box["x"] + 20, box["y"] + 40))
+    at("touchMove", (to["x"] + 5, to["y"] + 5))
+    at("touchEnd")
+    page.locator(".carries").wait_for(state="detached")
+    person = taker.get_attribute("data-person")
+    assert page.locator("#override-user").input_value() == person
+    assert page.locator("#swap-user").input_value() == whose
+
+
 def test_on_the_night_of_a_clock_change_what_is_drawn_is_what_the_clock_shows(
     amproxy: Server, visit: Visit
 ) -> None:

@@ -168,7 +168,9 @@ async def test_the_audit_log_is_in_the_words_and_on_the_clock_of_its_reader(edit
     await audit.add(edits.context.wire, old, 1000.0)
     edits.client.cookies.set("amproxy_zone", "Asia/Kathmandu")
     page = (await edits.client.get("/admin", headers={"Accept-Language": "ru"})).text
-    assert "замена в расписании primary : bob , с чт 8 янв 13:45 до чт 8 янв 14:45" in words(page)
+    assert "замена в расписании primary : bob , с чт, 8 янв., 13:45 до чт, 8 янв., 14:45" in words(
+        page
+    )
     assert "вызов вручную: #1 <b>x" in words(page) and "Ended the <i>silence</i> 1." in words(page)
     for link in ("/schedules/primary", "/people#person-bob", "/incidents/1"):
         assert f'<a href="{link}"' in page[page.index('id="audit"') :], link

@@ -25,6 +25,7 @@ OPEN = {
     "/sign-in/callback",
     "/language",
     "/theme",
+    "/clock",
     "/manifest.webmanifest",
     "/service-worker.js",
     "/slack/interactivity",

@@ -116,6 +116,21 @@ async def test_a_browser_that_reads_russian_gets_the_page_in_russian_and_may_cho
     )
 
 
+async def test_a_reader_sees_the_clock_of_their_region_and_may_choose_another(site: Site) -> None:
+    american = {"Accept-Language": "en-US,en;q=0.9"}
+
+    async def clock_of_alice() -> str:
+        page = (await site.client.get("/people", headers=american)).text
+        return str(re.findall(r"(\d+:\d\d(?:.[AP]M)?) in ", page)[0])
+
+    assert re.fullmatch(r"\d+:\d\d.[AP]M", await clock_of_alice())
+    chosen = await site.client.post("/clock", data={"clock": "24", "back": "/people"})
+    assert (chosen.status_code, chosen.headers["location"]) == (303, "/people")
+    assert re.fullmatch(r"\d\d:\d\d", await clock_of_alice())
+    refused = await site.client.post("/clock", data={"clock": "13", "back": "//evil"})
+    assert refused.headers["location"] == "/" and "set-cookie" not in refused.headers
+
+
 def test_each_fault_of_a_time_interval_has_its_text() -> None:
     """Their keys are put together, so that the scan above sees their beginning only."""
     source = Path(intervals.__file__).read_text("utf-8")

@@ -62,9 +62,18 @@ class DrawnPage(NamedTuple):
 
 def page_seen(request: Request, context: Context, path: str, query: bytes) -> Hashable:
     """All that a page depends on beside the state: address, rights, and the reader."""
-    user, language = acting_user(request, context), reader_texts(request).language
+    user, t = acting_user(request, context), reader_texts(request)
     zones = reader_zone(request, context), browser_zone(request)
-    return path, query, principal_of(request), user, language, zones, reader_theme(request)
+    return (
+        path,
+        query,
+        principal_of(request),
+        user,
+        t.language,
+        t.times,
+        zones,
+        reader_theme(request),
+    )
 
 
 class PageCache:

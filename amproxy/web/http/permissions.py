@@ -41,6 +41,7 @@ _OPEN_PATHS: Final = frozenset(
         "/sign-in/callback",
         "/language",
         "/theme",
+        "/clock",
         "/manifest.webmanifest",
         "/service-worker.js",
         "/slack/interactivity",

@@ -1,4 +1,4 @@
-"""Pages from templates, and the reader's preferences as cookies: acting user, language, zone.
+"""Pages from templates, and the reader's preferences as cookies: user, language, zone, clock.
 
 All values are escaped; templates clean and cut texts from outside by their filters.
 """
@@ -48,7 +48,8 @@ from amproxy.text import (
     choose_language,
     load_texts,
 )
-from amproxy.text.render import LinkKind, PhraseRenderer, time_text, weekday_text
+from amproxy.text.formats import CLOCKS, choose_format, clock_text, hour_text
+from amproxy.text.render import LinkKind, PhraseRenderer, end_text, time_text, weekday_text
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.middleware import link_root
@@ -77,6 +78,7 @@ _NAMED_TEMPLATE: Final = re.compile(r'{% (?:extends|import|from) "([^"]+)"')
 USER_COOKIE = "amproxy_user"  # the acting user where there is no sign-in
 LANGUAGE_COOKIE = "amproxy_language"
 THEME_COOKIE = "amproxy_theme"
+CLOCK_COOKIE = "amproxy_clock"
 ZONE_COOKIE = "amproxy_zone"  # of a reader who is nobody in particular; set by live.js
 MAX_ZONE_LENGTH = 60  # characters of a zone's name
 # Sent by live.js, which fills in the times that pass by itself: a page that it fetches has none, so
@@ -166,9 +168,16 @@ def navigation(request: Request) -> list[NavigationItem]:
 
 
 def reader_texts(request: Request) -> Texts:
-    """The texts in the reader's language: that of the cookie, else of the browser."""
+    """The texts in the reader's language and format: those of cookies, else of the browser."""
     accepted = request.headers.get("accept-language", "")
-    return load_texts(choose_language(request.cookies.get(LANGUAGE_COOKIE, ""), accepted))
+    language = choose_language(request.cookies.get(LANGUAGE_COOKIE, ""), accepted)
+    return load_texts(language, choose_format(language, accepted, reader_clock(request)))
+
+
+def reader_clock(request: Request) -> str:
+    """The clock that the reader has chosen: one of CLOCKS, "" = that of the browser's region."""
+    chosen = request.cookies.get(CLOCK_COOKIE, "")
+    return chosen if chosen in CLOCKS else ""
 
 
 def reader_theme(request: Request) -> str:
@@ -302,6 +311,7 @@ class PageTemplates:
             "stamp": static_version(),
             "languages": LANGUAGES,
             "themes": THEMES,
+            "clocks": CLOCKS,
             "theme_colours": THEME_COLOURS,
         }
         return found
@@ -376,6 +386,11 @@ class PageTemplates:
             text = time_text(at, ZoneInfo(of or zone), now, t)
             return f"{text} ({format.zone_name(of)})" if of not in ("", zone) else text
 
+        def period(start: float | datetime, end: float | datetime) -> Markup:
+            """A period in words; its day once where it begins and ends on the same."""
+            until = end_text(start, end, ZoneInfo(zone), now, t)
+            return t("people.away_from_to", start=moment(start), end=until)
+
         words = PhraseRenderer(
             t,
             full_name=person,
@@ -389,7 +404,7 @@ class PageTemplates:
         return {
             "t": t,
             "now": now,
-            "part": self._parts.of_page(context.config, t.language, zone, today, root),
+            "part": self._parts.of_page(context.config, t.language, t.times, zone, today, root),
             "zone": zone,
             # None for people of the file, whose zone it has
             "browser_zone": None if acting in context.config.users else browser_zone(request),
@@ -423,6 +438,9 @@ class PageTemplates:
             "paused": "pause" in request.query_params,
             "pause_query": _paused_query(request),
             "moment": moment,
+            "period": period,
+            "clock": partial(clock_text, times=t.times),
+            "hour": partial(hour_text, times=t.times),
             "duration": partial(format.duration_text, t=t),
             "age": partial(format.age_text, t=t),
             "weekday": partial(weekday_text, t=t),
@@ -578,7 +596,7 @@ def static_version() -> str:
 
 
 class PreferencesPage:
-    """The forms at the edge of every page: the acting user, the language and the theme."""
+    """The forms at the edge of every page: the acting user, language, theme and clock."""
 
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
@@ -588,6 +606,7 @@ class PreferencesPage:
             Route("/me", self.choose_me, methods=["POST"]),
             Route("/language", self.choose_language, methods=["POST"]),
             Route("/theme", self.choose_theme, methods=["POST"]),
+            Route("/clock", self.choose_clock, methods=["POST"]),
         ]
 
     async def choose_me(self, request: Request) -> Response:
@@ -615,6 +634,14 @@ class PreferencesPage:
         if theme in THEMES:
             age = 0 if theme == THEMES[0] else COOKIE_AGE
             set_preference(response, THEME_COOKIE, theme, age)
+        return response
+
+    async def choose_clock(self, request: Request) -> Response:
+        """Remember the clock in a cookie."""
+        fields = await parse_form(request)
+        response = RedirectResponse(own_path(fields.get("back", "")), 303)
+        if (clock := fields.get("clock", "")) in CLOCKS:
+            set_preference(response, CLOCK_COOKIE, clock, COOKIE_AGE)
         return response
 
 

@@ -15,7 +15,15 @@ from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.oncall.roster import gap_reason
 from amproxy.text import Texts, Words
-from amproxy.text.render import PhraseRenderer, day_text, time_text, weekday_text
+from amproxy.text.formats import clock_text
+from amproxy.text.render import (
+    PhraseRenderer,
+    dated_text,
+    day_text,
+    full_date_text,
+    full_time_text,
+    time_text,
+)
 from amproxy.web.http import format
 from amproxy.web.http.format import assign_marks, assign_tones
 from amproxy.web.schedules.timeline import ScheduleTimelineEntry, TimelineBar
@@ -70,16 +78,13 @@ class ScheduleFormatter:
 
     def _full_time(self, at: datetime | float) -> str:
         """A time with its day: "Mon 5 Jan 09:00"; with the year unless it is this one."""
-        local = self._local(at)
-        year = "" if local.year == self._local(self._now).year else f" {local.year}"
-        weekday, day = (weekday_text(local, self._t), day_text(local, self._t))
-        return f"{weekday} {day}{year} {local:%H:%M}"
+        return full_time_text(at, self._zone, self._now, self._t)
 
     def period(self, start: datetime | float, end: datetime | float) -> str:
         """ "Mon 5 Jan 09:00 – Tue 6 Jan 18:00", "Mon 5 Jan 09:00 – 18:00" """
         begin, until = self._local(start), self._local(end)
         same_day = begin.date() == until.date()
-        end_text = f"{until:%H:%M}" if same_day else self.full_time(until)
+        end_text = clock_text(until, self._t.times) if same_day else self.full_time(until)
         return f"{self.full_time(begin)} – {end_text}"
 
     def _local(self, at: datetime | float) -> datetime:
@@ -92,12 +97,11 @@ class ScheduleFormatter:
     def date_range(self, first: date, after: date) -> str:
         """The days before `after`: "5 Jan – 18 Jan 2026"; a whole month by its name."""
         last = after - timedelta(days=1)
-        first_text, last_text = (day_text(day, self._t) for day in (first, last))
         if first == last:
-            return f"{weekday_text(first, self._t)} {first_text} {first.year}"
+            return full_date_text(first, self._t)
         if first.day == 1 and after.day == 1:
             return f"{self._t.plain('schedules.months').split()[first.month - 1]} {first.year}"
-        return f"{first_text} – {last_text} {last.year}"
+        return f"{day_text(first, self._t)} – {dated_text(last, self._t)}"
 
     def hours(self, seconds: float) -> str:
         """ "168 h", "7.5 h" """
@@ -164,7 +168,8 @@ def render_bar(
     data = (
         f'data-user="{escape(users[0] if users else "")}" '
         f'data-start="{formatter.form_value(entry.start)}" '
-        f'data-end="{formatter.form_value(entry.end)}"'
+        f'data-end="{formatter.form_value(entry.end)}" '
+        f'data-from="{entry.start.timestamp():.0f}" data-to="{entry.end.timestamp():.0f}"'
     )
     return Markup(f'<a href="{escape(links(entry))}" class="{classes}" {data}>{body}</a>')  # noqa: S704
 

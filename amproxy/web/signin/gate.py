@@ -65,6 +65,7 @@ _UNAUDITED_PATHS = (
     "/slack/interactivity",
     "/language",
     "/theme",
+    "/clock",
     "/me",
     "/api/v1/silences/preview",
     "/api/v1/config/preview",

@@ -1,13 +1,19 @@
-// Timelines: a tooltip for each bar; a period drawn over the first row, or a click on a shift,
-// fills in the forms. live.js replaces <main> now and then, so everything listens on the document
+// Timelines: a tooltip for each bar; a period drawn over the first row, a click on a shift, or a
+// shift that is carried to a person or another time fills in the forms, and nothing else: what is
+// there is sent by its own button. live.js replaces <main> now and then, so everything listens on the document
 // and keeps no nodes.
 "use strict";
 (() => {
   const STEP = 1800; // seconds: what is drawn begins and ends at half hours
   const MIN_DRAWN = 6; // pixels: less is a click
+  const AWAY = 24; // pixels above or beneath the row: the shift is carried, not a period drawn
+  const HOLD = 350; // ms, less than a phone takes to open the menu of a link
   const NS = "http://www.w3.org/2000/svg";
 
-  let drawing = null; // {start, zone, from, x}: start of the row and from in Unix seconds
+  let drawing = null; // {start, zone, from, x, y}: start of the row and from in Unix seconds
+  let held = null; // the shift under the pointer: {user, start, end, from, to, grabbed, zone}
+  let carried = false; // it follows the pointer
+  let holdTimer = 0;
   let drawn = false; // the click that ends a drawing must not follow a link
 
   const byId = (id) => document.getElementById(id);
@@ -78,13 +84,15 @@
     return `${of.year}-${of.month}-${of.day}T${of.hour}:${of.minute}`;
   }
 
-  function fill(start, end, user) {
+  // user: whose shift it is; taker: who is to be on call.
+  function fill(start, end, user, taker) {
     for (const form of ["override", "swap"]) {
       if (!byId(`${form}-start`)) continue;
       byId(`${form}-start`).value = start;
       byId(`${form}-end`).value = end;
     }
     if (user && byId("swap-user")) byId("swap-user").value = user;
+    if (taker) byId("override-user").value = taker;
     // Values set by a script cause no event, and live.js waits for one.
     for (const id of ["override-start", "swap-start"]) {
       byId(id)?.dispatchEvent(new Event("change", { bubbles: true }));
@@ -106,9 +114,8 @@
   // The row of a drawing. It may have been replaced meanwhile: its period finds it again.
   const areaOf = (drawn) => document.querySelector(`.drag[data-start="${drawn.start}"]`);
 
-  function paint(from, to) {
+  function paint(area, from, to) {
     for (const old of document.querySelectorAll(".drawn")) old.remove();
-    const area = drawing && areaOf(drawing);
     if (!area || from === to) return;
     const [start, end] = [Number(area.dataset.start), Number(area.dataset.end)];
     const rect = document.createElementNS(NS, "rect");
@@ -119,28 +126,77 @@
     area.querySelector("svg").append(rect);
   }
 
+  function carry() {
+    clearTimeout(holdTimer);
+    if (!held || drawn) return;
+    [carried, drawn, drawing] = [true, true, null]; // drawn: no click follows
+    hideTooltip();
+    document.documentElement.classList.add("carries");
+  }
+
+  function letGo() {
+    clearTimeout(holdTimer);
+    [carried, held, drawing] = [false, null, null];
+    document.documentElement.classList.remove("carries");
+    for (const old of document.querySelectorAll(".taker")) old.classList.remove("taker");
+  }
+
+  // What lies under the pointer: a person, or a place in the first row of some days.
+  function placeAt(event) {
+    const part = document.elementFromPoint(event.clientX, event.clientY);
+    const [person, area] = [part?.closest("[data-person]"), part?.closest(".drag")];
+    if (!area) return { person };
+    const from = secondsAt(area, event.clientX) - Math.round(held.grabbed / STEP) * STEP;
+    return { area, from, to: from + (held.to - held.from) };
+  }
+
+  function showPlace({ person, area, from, to }) {
+    for (const old of document.querySelectorAll(".taker")) old.classList.remove("taker");
+    person?.classList.add("taker");
+    if (area) paint(area, Math.max(from, Number(area.dataset.start)), Math.min(to, Number(area.dataset.end)));
+    else paint(null);
+  }
+
+  function drop({ person, area, from, to }) {
+    if (area && from !== held.from) {
+      fill(fieldValue(from, held.zone), fieldValue(to, held.zone), held.user, held.user);
+    } else if (person && person.dataset.person !== held.user) {
+      fill(held.start, held.end, held.user, person.dataset.person);
+    } else {
+      return paint(null);
+    }
+    toForm();
+  }
+
   document.addEventListener("pointerdown", (event) => {
     const area = event.target.closest?.(".drag");
     drawn = false;
     if (!area || event.button !== 0 || !byId("override-start")) return;
-    drawing = {
-      start: area.dataset.start,
-      zone: area.dataset.zone,
-      from: secondsAt(area, event.clientX),
-      x: event.clientX,
-    };
+    const from = secondsAt(area, event.clientX);
+    const { start, zone } = area.dataset;
+    drawing = { start, zone, from, x: event.clientX, y: event.clientY };
+    const bar = event.target.closest("a.bar");
+    if (!bar?.dataset.user) return;
+    const [begins, ends] = [Number(bar.dataset.from), Number(bar.dataset.to)];
+    held = { ...bar.dataset, from: begins, to: ends, grabbed: from - begins, zone };
+    holdTimer = setTimeout(carry, HOLD);
   });
 
   document.addEventListener("pointermove", (event) => {
+    if (carried) return showPlace(placeAt(event));
+    const far = drawing && held && Math.abs(event.clientY - drawing.y) > AWAY;
+    if (far && !drawn && event.pointerType === "mouse") return carry();
     if (!drawing || Math.abs(event.clientX - drawing.x) < MIN_DRAWN) return;
     const area = areaOf(drawing);
     if (!area) return;
     hideTooltip();
+    clearTimeout(holdTimer);
     drawn = true;
-    paint(drawing.from, secondsAt(area, event.clientX));
+    paint(area, drawing.from, secondsAt(area, event.clientX));
   });
 
   document.addEventListener("pointerup", (event) => {
+    if (carried) drop(placeAt(event));
     const area = drawing && areaOf(drawing);
     if (area && drawn) {
       const [one, other] = [drawing.from, secondsAt(area, event.clientX)];
@@ -150,13 +206,22 @@
         toForm();
       }
     }
-    drawing = null;
+    letGo();
   });
 
   document.addEventListener("pointercancel", () => {
-    paint(0, 0);
-    drawing = null;
+    paint(null);
+    letGo();
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !carried) return;
+    paint(null);
+    letGo();
+  });
+  // A page does not scroll, and no menu opens, under a finger that carries a shift.
+  for (const kind of ["touchmove", "contextmenu"]) {
+    document.addEventListener(kind, (event) => carried && event.preventDefault(), { passive: false });
+  }
 
   // Or the browser would drag the link of a bar.
   document.addEventListener("dragstart", (event) => {
