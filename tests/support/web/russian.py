@@ -23,6 +23,7 @@ NAMES = frozenset(
     [
         "amproxy",
         "redis",
+        "cluster",
         "api",
         "openapi",
         "csv",
