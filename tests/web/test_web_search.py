@@ -26,6 +26,9 @@ async def test_one_search_finds_incidents_people_schedules_policies_and_pages(si
     assert await found(site, f"#{incident.number}") == [("incident", "Disk of db-4 is full")]
     assert await found(site, "ASH ali") == [("person", "Alice Ash")]
     assert await found(site, "platform") == [("schedule", "platform"), ("policy", "platform")]
+    # by their team, after those whose own names have it
+    assert await found(site, "ops") == [("person", "bob")]
+    assert await found(site, "bob ops") == [("person", "bob")]
     assert await found(site, "Маршр", **{"Accept-Language": "ru"}) == [("page", "Маршруты")]
     # a page is found by its name in any language
     assert await found(site, "routes", **{"Accept-Language": "ru"}) == [("page", "Маршруты")]

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from amproxy.config.structs import Config
+from amproxy.grouping.rights import user_teams
 from amproxy.model import Incident, IncidentState
 from amproxy.text import LANGUAGES, Texts, load_texts
 
@@ -15,6 +16,7 @@ MAX_TEXT = 200  # characters
 MAX_WORDS = 8
 MAX_OF_KIND = 8
 MAX_FOUND = 20
+OF_TEAM = 3  # the rank of what is found by the name of its team
 
 FoundKind = Literal["incident", "person", "schedule", "policy", "page"]
 KINDS: Final[tuple[FoundKind, ...]] = ("incident", "person", "schedule", "policy", "page")
@@ -81,21 +83,31 @@ def _incidents_found(sought: Sought, incidents: Iterable[Incident]) -> Iterator[
 
 
 def find_in_config(sought: Sought, config: Config) -> Iterator[Found]:
-    """People, schedules and policies."""
+    """People, schedules and policies, by their own names and those of their teams."""
     for user in config.users.values():
-        if (rank := sought.rank(user.full_name, user.name)) is not None:
+        rank = _rank_with_teams(sought, (user.full_name, user.name), user_teams(config, user.name))
+        if rank is not None:
             title = user.full_name or user.name
             detail = user.name if user.full_name else ""
             path = f"/people?text={quote(user.name)}#person-{quote(user.name)}"
             yield Found("person", title, detail, path, rank=rank)
     for schedule in config.schedules.values():
-        if (rank := sought.rank(schedule.name)) is not None:
+        if (rank := _rank_with_teams(sought, (schedule.name,), (schedule.team,))) is not None:
             path = f"/schedules/{quote(schedule.name, safe='')}"
             yield Found("schedule", schedule.name, schedule.team, path, rank=rank)
     for policy in config.policies.values():
-        if (rank := sought.rank(policy.name)) is not None:
+        if (rank := _rank_with_teams(sought, (policy.name,), (policy.team,))) is not None:
             path = f"/policies/{quote(policy.name, safe='')}"
             yield Found("policy", policy.name, policy.team, path, rank=rank)
+
+
+def _rank_with_teams(sought: Sought, own: Iterable[str], teams: Iterable[str]) -> int | None:
+    """As `Sought.rank`; what only a team's name shows comes after all others."""
+    names = tuple(own)
+    rank = sought.rank(*names)
+    if rank is None and sought.rank(*names, *teams) is not None:
+        rank = OF_TEAM
+    return rank
 
 
 def find_pages(sought: Sought, pages: Sequence[tuple[str, str]], t: Texts) -> Iterator[Found]:
