@@ -26,6 +26,7 @@ from bench import (
     latency,
     live,
     memory,
+    pages,
     schedules,
     simulate,
     stalls,
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "contention": contention.run,
     "storm": storm.run,
     "growth": growth.run,
+    "pages": pages.run,
 }
 # Services keep their data below the current folder: the system's temporary folder may lie in
 # memory, where fsync costs nothing.

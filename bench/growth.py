@@ -58,8 +58,9 @@ async def run(folder: Path, *, quick: bool) -> Report:
     for what, (smallest, *larger) in SIZES.items():
         for number in larger[:1] if quick and len(larger) > 1 else larger:
             with quiet_servers(folder) as servers:
-                small = await _Site.start(servers, what, smallest)
-                large = await _Site.start(servers, what, number)
+                small, large = [
+                    await Site.start(servers, what, _beside(what, n)) for n in (smallest, number)
+                ]
                 few, many = await _measure(small, large, ROUNDS // 2 if quick else ROUNDS)
             if number == larger[0]:
                 report.add_row(what, f"{smallest:,}", *(f"({cost:.1f})" for cost in few.values()))
@@ -82,11 +83,11 @@ async def run(folder: Path, *, quick: bool) -> Report:
     return report
 
 
-async def _measure(small: _Site, large: _Site, rounds: int) -> tuple[Costs, Costs]:
+async def _measure(small: Site, large: Site, rounds: int) -> tuple[Costs, Costs]:
     """The CPU of each kind at both, the cheapest round of each."""
-    kinds: dict[str, Callable[[_Site], float]] = {
-        "push": _Site.push,
-        "flush": _Site.flush,
+    kinds: dict[str, Callable[[Site], float]] = {
+        "push": Site.push,
+        "flush": Site.flush,
         "first page": lambda site: site.draw("/"),
         "own page": lambda site: site.draw(OWN_PAGES[site.what]),
         "/metrics": lambda site: site.draw("/metrics"),
@@ -100,8 +101,8 @@ async def _measure(small: _Site, large: _Site, rounds: int) -> tuple[Costs, Cost
 
 
 @dataclass
-class _Site:
-    """One service with some number of one kind, and what is asked of it."""
+class Site:
+    """One service with some number of each kind, and what is asked of it."""
 
     what: str
     server: Server
@@ -109,9 +110,11 @@ class _Site:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
-    async def start(cls, servers: Servers, what: str, number: int) -> _Site:
-        """Start a service, fill it, and wait until it is at rest."""
-        sizes = {kind: found[0] for kind, found in SIZES.items()} | {what: number}
+    async def start(cls, servers: Servers, what: str, sizes: dict[str, int]) -> Site:
+        """Start a service, fill it, and wait until it is at rest.
+
+        sizes: the number of each kind of SIZES.
+        """
         redis = servers.redis_server()
         text = json.dumps(_config(sizes))
         site = cls(what, servers.amproxy(text, redis_url=redis.url), redis)
@@ -137,8 +140,8 @@ class _Site:
 
     def draw(self, path: str) -> float:
         """Milliseconds of CPU of a page, which is drawn and fetched."""
-        self._get(path)
-        return self._cost(PAGES, lambda: self._get(path))
+        self.get(path)
+        return self._cost(PAGES, lambda: self.get(path))
 
     def _cost(self, times: int, do: Callable[[], object], *, settle: bool = False) -> float:
         before = self._cpu()
@@ -160,7 +163,7 @@ class _Site:
         return cpu_seconds(self.server.pid) + cpu_seconds(self.redis.pid)
 
     def _open_incidents(self) -> int:
-        lines = self._get("/metrics").decode().splitlines()
+        lines = self.get("/metrics").decode().splitlines()
         found = (line for line in lines if line.startswith("amproxy_incidents{"))
         return sum(int(float(line.rpartition(" ")[2])) for line in found if "resolved" not in line)
 
@@ -174,13 +177,19 @@ class _Site:
         body = json.dumps(document).encode()
         return _open(urllib.request.Request(self.server.url + path, body, headers))
 
-    def _get(self, path: str) -> bytes:
-        return _open(urllib.request.Request(self.server.url + path))
+    def get(self, path: str, **headers: str) -> bytes:
+        """The body of the answer, as it is on the wire."""
+        return _open(urllib.request.Request(self.server.url + path, headers=headers))
 
 
 def _open(request: urllib.request.Request) -> bytes:
     with urllib.request.urlopen(request, timeout=120) as response:
         return bytes(response.read())
+
+
+def _beside(what: str, number: int) -> dict[str, int]:
+    """So many of one kind, and the smallest number of all others."""
+    return {kind: found[0] for kind, found in SIZES.items()} | {what: number}
 
 
 def _config(sizes: dict[str, int]) -> Config:
