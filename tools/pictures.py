@@ -17,8 +17,8 @@ import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
-from urllib.parse import quote
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -156,12 +156,19 @@ def open_incidents(url: str) -> str:
 
 def change_shifts(url: str) -> None:
     """Add an override and a swap, so that the schedule of the pictures has both."""
-    day = datetime.now(UTC) + timedelta(days=1)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    night, later = period(tomorrow, 12), period(tomorrow + timedelta(days=4), 24)
     schedule = f"{url}/api/v1/schedules/platform"
-    override = {"user": "carol", **period(day, 12), "reason": "Bob is at a concert"}
-    post(f"{schedule}/overrides", override)
-    swap = {"user": "alice", **period(day + timedelta(days=4), 24), "reason": "wedding"}
+    other = next(one for one in ("carol", "alice") if one != on_call(schedule, night))
+    post(f"{schedule}/overrides", {"user": other, **night, "reason": "A concert"})
+    swap = {"user": on_call(schedule, later), **later, "reason": "A wedding"}
     post(f"{schedule}/swaps", swap)
+
+
+def on_call(schedule: str, within: dict[str, str]) -> str:
+    """The person who has the first shift of a period."""
+    query = urlencode({"from": within["start"], "to": within["end"]})
+    return str(get(f"{schedule}/shifts?{query}")[0]["users"][0])
 
 
 def take_pages(browser: Browser, url: str) -> None:
@@ -299,10 +306,10 @@ def post(url: str, body: object) -> None:
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def get(url: str) -> dict[str, list[dict[str, object]]]:
+def get(url: str) -> Any:
     """Fetch JSON; raises urllib.error.HTTPError where it is refused."""
     with urllib.request.urlopen(url, timeout=10) as response:
-        return json.load(response)  # type: ignore[no-any-return]
+        return json.load(response)
 
 
 if __name__ == "__main__":
