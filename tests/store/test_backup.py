@@ -18,7 +18,6 @@ from amproxy.store.replicas import Replica
 from amproxy.store.wire import Wire
 from tests.support.redis_cluster import running_cluster
 
-NOW = time.time()
 LONG = [f"{number}" for number in range(3000)]  # more than one piece
 STATE: dict[str, tuple[str | bytes | int, ...]] = {
     "number": ("SET", 17),
@@ -59,13 +58,13 @@ async def test_a_state_goes_into_a_cluster_and_back_unchanged(wire: Wire, tmp_pa
     await fill(wire)
     before, there, back = await load(wire), tmp_path / "there", tmp_path / "back"
     with there.open("wb") as file:
-        assert await back_up(wire, file, NOW) == len(STATE) + 1
+        assert await back_up(wire, file, time.time()) == len(STATE) + 1
     with running_cluster() as cluster:
         async with opened(cluster.url) as other:
             await restore(other, there, replace=False)
             assert await load(other) == before
             with back.open("wb") as file:
-                await back_up(other, file, NOW)
+                await back_up(other, file, time.time())
     await restore(wire, back, replace=True)
     assert await load(wire) == before
     assert await wire.call("GET", "another:program") == b"x"
@@ -78,7 +77,7 @@ async def test_a_file_that_is_not_whole_changes_nothing(wire: Wire, tmp_path: Pa
     await fill(wire)
     before, path = await load(wire), tmp_path / "file"
     with path.open("wb") as file:
-        await back_up(wire, file, NOW)
+        await back_up(wire, file, time.time())
     lines = path.read_bytes().splitlines(keepends=True)
     later = lines[0].replace(b'"state":1', b'"state":2')
     for wrong in (
@@ -100,7 +99,7 @@ async def test_a_state_is_replaced_only_if_one_says_so_and_never_under_a_running
     await wire.call("SET", keys.NUMBER, 17)
     path = tmp_path / "file"
     with path.open("wb") as file:
-        await back_up(wire, file, NOW)
+        await back_up(wire, file, time.time())
     await wire.call("SET", keys.NUMBER, 18)
     with pytest.raises(BadBackup, match="--replace"):
         await restore(wire, path, replace=False)

@@ -139,7 +139,9 @@ class SlackStandIn:
     def sent(self, channel: str) -> list[Message]:
         """The messages of a channel, oldest first."""
         return [
-            message for (where, _), message in sorted(self.messages.items()) if where == channel
+            message
+            for (where, _), message in sorted(self.messages.copy().items())
+            if where == channel
         ]
 
     def allow(self, error: str, times: int = 1) -> None:

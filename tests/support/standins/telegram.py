@@ -247,7 +247,8 @@ class TelegramStandIn:
 
     def sent(self, chat_id: int) -> list[Message]:
         """The messages of a chat, oldest first."""
-        return [message for (chat, _), message in sorted(self.messages.items()) if chat == chat_id]
+        messages = sorted(self.messages.copy().items())  # the server adds to them meanwhile
+        return [message for (chat, _), message in messages if chat == chat_id]
 
     @property
     def pending(self) -> int:
