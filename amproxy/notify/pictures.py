@@ -22,6 +22,7 @@ from amproxy.notify.message import Card
 from amproxy.notify.plots.plotter import NoPlot, Plotter, may_have_plot
 from amproxy.notify.plots.series import Plot
 from amproxy.store.pictures import load_picture
+from amproxy.text import load_texts
 
 log = EventLog(__name__)
 
@@ -132,4 +133,5 @@ def draw_png(plot: Plot, zone: str) -> bytes:
     # Here because nobody needs Pillow and its 20 MB before there is something to draw.
     from amproxy.notify.plots import drawing, png
 
-    return png.render_png(drawing.draw_plot(plot, png.WIDTH, png.HEIGHT, ZoneInfo(zone)))
+    drawn = drawing.draw_plot(plot, png.WIDTH, png.HEIGHT, ZoneInfo(zone), load_texts("en"))
+    return png.render_png(drawn)

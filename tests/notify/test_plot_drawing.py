@@ -33,10 +33,12 @@ from amproxy.notify.plots.series import (
     read_series,
 )
 from amproxy.notify.plots.svg import render_svg
+from amproxy.text import load_texts
 
 UTC = ZoneInfo("UTC")
 BEGIN = 1_767_600_000.0  # 08:00 UTC
 END = BEGIN + 10_000
+ENGLISH = load_texts("en")
 BEGAN = BEGIN + 7_500
 HOSTILE = '<script>alert(1)</script>&"\x00\ud800\u202e'
 
@@ -66,7 +68,7 @@ def texts(drawing: Drawing, role: str = "") -> list[str]:
 def test_threshold_and_beginning_stand_where_the_line_has_their_value_and_time(
     size: tuple[int, int],
 ) -> None:
-    drawing = draw_plot(plot(), *size, UTC)
+    drawing = draw_plot(plot(), *size, UTC, ENGLISH)
     [limit], [began], [line] = (lines(drawing, role) for role in ("limit", "began", "series0"))
     (left, bottom), (right, top) = line.points[0], line.points[-1]
     assert limit.points[0][1] == pytest.approx((top + bottom) / 2)  # 5 of 0 to 10
@@ -83,7 +85,7 @@ def test_threshold_and_beginning_stand_where_the_line_has_their_value_and_time(
 def test_nothing_stands_outside_of_the_picture(size: tuple[int, int]) -> None:
     names = ["web-1", "web-2", "x" * 200, "ü" * 90, ""]
     drawn = plot(*(ramp(name, 3e9 * (n + 1)) for n, name in enumerate(names)), threshold=1e10)
-    for mark in draw_plot(drawn._replace(left_out=12), *size, UTC).marks:
+    for mark in draw_plot(drawn._replace(left_out=12), *size, UTC, ENGLISH).marks:
         match mark:
             case Line(points):
                 assert all(0 <= x <= size[0] and 0 <= y <= size[1] for x, y in points)
@@ -96,19 +98,19 @@ def test_nothing_stands_outside_of_the_picture(size: tuple[int, int]) -> None:
 
 
 def test_a_threshold_beyond_all_values_is_in_the_picture_too() -> None:
-    drawing = draw_plot(plot(threshold=1000.0), 720, 260, UTC)
+    drawing = draw_plot(plot(threshold=1000.0), 720, 260, UTC, ENGLISH)
     [limit], [line] = lines(drawing, "limit"), lines(drawing, "series0")
     assert 0 < limit.points[0][1] < line.points[-1][1]
 
 
 def test_without_a_threshold_there_is_no_line_for_it() -> None:
-    drawing = draw_plot(plot(threshold=None), 720, 260, UTC)
+    drawing = draw_plot(plot(threshold=None), 720, 260, UTC, ENGLISH)
     assert not lines(drawing, "limit")
     assert not texts(drawing, "limit")
 
 
 def test_an_end_closes_the_time_in_which_it_fired() -> None:
-    drawing = draw_plot(plot(ended=BEGAN + 1000), 720, 260, UTC)
+    drawing = draw_plot(plot(ended=BEGAN + 1000), 720, 260, UTC, ENGLISH)
     began, ended = lines(drawing, "began")
     [fires] = [mark for mark in drawing.marks if isinstance(mark, Rectangle)]
     assert fires.x + fires.width == pytest.approx(ended.points[0][0])
@@ -116,13 +118,13 @@ def test_an_end_closes_the_time_in_which_it_fired() -> None:
 
 
 def test_a_gap_breaks_the_line() -> None:
-    assert len(lines(draw_plot(plot(ramp(gap=True)), 720, 260, UTC), "series0")) == 2
+    assert len(lines(draw_plot(plot(ramp(gap=True)), 720, 260, UTC, ENGLISH), "series0")) == 2
 
 
 def test_several_lines_are_named_by_what_tells_them_apart() -> None:
-    drawing = draw_plot(plot(ramp("web-1"), ramp("web-2")), 720, 260, UTC)
+    drawing = draw_plot(plot(ramp("web-1"), ramp("web-2")), 720, 260, UTC, ENGLISH)
     assert {"web-1", "web-2"} <= set(texts(drawing, "text"))
-    assert "web-1" not in texts(draw_plot(plot(), 720, 260, UTC))
+    assert "web-1" not in texts(draw_plot(plot(), 720, 260, UTC, ENGLISH))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_several_lines_are_named_by_what_tells_them_apart() -> None:
     ],
 )
 def test_any_numbers_make_a_picture(points: list[tuple[float, float]]) -> None:
-    drawing = draw_plot(plot(Series({}, points), threshold=None), 720, 260, UTC)
+    drawing = draw_plot(plot(Series({}, points), threshold=None), 720, 260, UTC, ENGLISH)
     for line in lines(drawing, "series0"):
         assert all(0 <= x <= 720 and 0 <= y <= 260 for x, y in line.points)
     assert png.render_png(drawing).startswith(b"\x89PNG")
@@ -160,7 +162,7 @@ def test_numbers_are_short(value: float, text: str) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark", "system"])
 def test_an_svg_is_sound_and_escapes_what_comes_from_outside(theme: str) -> None:
     hostile = plot(ramp(HOSTILE), ramp("b"))._replace(condition=Measurement(HOSTILE, ">", 5.0))
-    text = render_svg(draw_plot(hostile, 720, 260, UTC), theme, HOSTILE, HOSTILE)  # type: ignore[arg-type]
+    text = render_svg(draw_plot(hostile, 720, 260, UTC, ENGLISH), theme, HOSTILE, HOSTILE)  # type: ignore[arg-type]
     root = ET.fromstring(text.encode())
     names = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert names == {"svg", "title", "desc", "style", "text", "path", "rect"}
@@ -169,7 +171,7 @@ def test_an_svg_is_sound_and_escapes_what_comes_from_outside(theme: str) -> None
 
 
 def test_a_png_has_the_colours_of_its_lines() -> None:
-    drawing = draw_plot(plot(), png.WIDTH, png.HEIGHT, UTC)
+    drawing = draw_plot(plot(), png.WIDTH, png.HEIGHT, UTC, ENGLISH)
     image = Image.open(BytesIO(png.render_png(drawing))).convert("RGB")
     assert image.size == (png.WIDTH * png.SCALE, png.HEIGHT * png.SCALE)
     [limit], [line] = lines(drawing, "limit"), lines(drawing, "series0")

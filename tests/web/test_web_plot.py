@@ -109,3 +109,14 @@ async def test_without_a_metrics_server_or_an_expression_the_page_has_no_picture
 
 async def test_the_picture_of_an_incident_that_is_gone_is_not_found(site: Site) -> None:
     assert (await site.client.get("/incidents/gone/plot.svg")).status_code == 404
+
+
+async def test_its_times_are_written_as_the_reader_writes_them(
+    site: Site, server: MetricsStandIn
+) -> None:
+    incident = await measured(site, server)
+    path = f"/incidents/{incident.id}/plot.svg"
+    american = await site.client.get(path, headers={"Accept-Language": "en-US"})
+    assert re.search(r"\d:\d\d\xa0[AP]M", words(american.text))
+    german = await site.client.get(path, headers={"Accept-Language": "de"})
+    assert re.search(r"\d\d:\d\d", words(german.text)) and "\xa0" not in words(german.text)

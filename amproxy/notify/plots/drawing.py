@@ -12,6 +12,9 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from amproxy.notify.plots.series import Period, Plot, Series, differing_labels
+from amproxy.text import Texts
+from amproxy.text.formats import clock_text
+from amproxy.text.render import day_text
 
 FONT_SIZE: Final = 12
 CHARACTER: Final = 0.58  # of the font's size: the width of a character on average
@@ -80,8 +83,8 @@ class _Frame(NamedTuple):
         return self.bottom - share * (self.bottom - self.top)
 
 
-def draw_plot(plot: Plot, width: int, height: int, zone: ZoneInfo) -> Drawing:
-    """The picture of a plot, with times on the clock of a zone."""
+def draw_plot(plot: Plot, width: int, height: int, zone: ZoneInfo, t: Texts) -> Drawing:
+    """The picture of a plot, with times on the clock of a zone, as the reader of texts has them."""
     low, high = _value_range(plot)
     ticks = value_ticks(low, high)
     texts = _tick_texts(ticks)
@@ -100,10 +103,10 @@ def draw_plot(plot: Plot, width: int, height: int, zone: ZoneInfo) -> Drawing:
         Label(MARGIN, MARGIN + FONT_SIZE, _clip(_title(plot), width - 2 * MARGIN), "title"),
         *_firing(plot, frame),
         *_value_axis(frame, ticks, texts),
-        *_time_axis(frame, zone),
+        *_time_axis(frame, zone, t),
         *_lines(plot, frame),
         *_limit(plot, frame),
-        *_beginning(plot, frame, zone),
+        *_beginning(plot, frame, zone, t),
         *legend,
     ]
     return Drawing(width, height, marks)
@@ -203,7 +206,7 @@ def _value_axis(frame: _Frame, ticks: list[float], texts: list[str]) -> Iterator
 # Times
 
 
-def _time_axis(frame: _Frame, zone: ZoneInfo) -> Iterator[Mark]:
+def _time_axis(frame: _Frame, zone: ZoneInfo, t: Texts) -> Iterator[Mark]:
     period = frame.period
     room = max(2, int((frame.right - frame.left) / X_TICK_WIDTH))
     length = period.end - period.begin
@@ -214,7 +217,7 @@ def _time_axis(frame: _Frame, zone: ZoneInfo) -> Iterator[Mark]:
     for at in _round_times(period, step, zone):
         x = frame.x(at)
         yield Line(((x, frame.bottom), (x, frame.bottom + 4)), "axis")
-        text = _clip(_clock(at, zone, dates=step >= 86400), X_TICK_WIDTH)
+        text = _clip(_clock(at, zone, t, dates=step >= 86400), X_TICK_WIDTH)
         half = _text_width(text) / 2
         if x + half <= frame.right + MARGIN and x - half >= 0:
             yield Label(x, frame.bottom + LINE, text, "text", "middle")
@@ -230,9 +233,9 @@ def _round_times(period: Period, step: int, zone: ZoneInfo) -> Iterator[float]:
         at += step
 
 
-def _clock(at: float, zone: ZoneInfo, *, dates: bool = False) -> str:
+def _clock(at: float, zone: ZoneInfo, t: Texts, *, dates: bool = False) -> str:
     when = datetime.fromtimestamp(at, zone)
-    return f"{when.day} {when:%b}" if dates else f"{when:%H:%M}"
+    return day_text(when, t) if dates else clock_text(when, t.times)
 
 
 def _firing(plot: Plot, frame: _Frame) -> Iterator[Mark]:
@@ -242,13 +245,13 @@ def _firing(plot: Plot, frame: _Frame) -> Iterator[Mark]:
         yield Rectangle(begin, frame.top, end - begin, frame.bottom - frame.top, "fires")
 
 
-def _beginning(plot: Plot, frame: _Frame, zone: ZoneInfo) -> Iterator[Mark]:
+def _beginning(plot: Plot, frame: _Frame, zone: ZoneInfo, t: Texts) -> Iterator[Mark]:
     """The line of the beginning with its time, and of the end; where the period has them."""
     taken = -math.inf
     for at in (plot.began, plot.ended):
         if at is None or not plot.period.begin <= at <= plot.period.end:
             continue
-        x, text = frame.x(at), _clock(at, zone)
+        x, text = frame.x(at), _clock(at, zone, t)
         yield Line(((x, frame.top), (x, frame.bottom)), "began")
         half = _text_width(text) / 2
         middle = min(max(x, frame.left + half), frame.right - half)

@@ -50,10 +50,10 @@ class IncidentPlot:
             drawing = draw_notice(f"{title}: {description}", *size)
         else:
             title, description = plot.condition.measured, describe_plot(plot, t)
-            drawing = draw_plot(plot, *size, zone)
+            drawing = draw_plot(plot, *size, zone, t)
         headers = {"Cache-Control": "private, max-age=30", CONTENT_POLICY: SVG_POLICY}
-        # the cookie of the theme may change what the same address shows
-        headers["Vary"] = "Cookie"
+        # the reader's theme, language and clock change what the same address shows
+        headers["Vary"] = "Cookie, Accept-Language"
         theme = cast("Theme", reader_theme(request))
         body = render_svg(drawing, theme, title, description)
         return Response(body, headers=headers, media_type="image/svg+xml")
