@@ -215,7 +215,7 @@ def test_the_theme_goes_before_the_systems_and_is_remembered(
 
 
 def test_paper_shows_no_forms_and_no_menus(app: House, visit: Visit) -> None:
-    visitor = as_alice(visit(app.server, dark=True))
+    visitor = as_alice(visit(app.server))
     stands_on(visitor.press("dark"), "rgb(13, 16, 23)")
     visitor.page.emulate_media(media="print", color_scheme="dark")
     seen = "[...document.querySelectorAll('button, nav, select, input')].filter((one) => one.checkVisibility()).length"
