@@ -206,22 +206,26 @@ def test_a_finger_that_holds_a_shift_carries_it(amproxy: Server, visit: Visit) -
     bar = page.locator(".drag a.bar.wide").first
     whose = bar.get_attribute("data-user")
     taker = page.locator(f'[data-person]:not([data-person="{whose}"])').first
-    taker.evaluate("one => one.scrollIntoView({block: 'end'})")
-    box, to = until(bar.bounding_box), until(taker.bounding_box)
+    person = taker.get_attribute("data-person")
     touch = page.context.new_cdp_session(page)
 
     def at(kind: str, *points: tuple[float, float]) -> None:
         places = [{"x": x, "y": y} for x, y in points]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
-    at("touchStart", (box["x"] + 5, box["y"] + box["height"] / 2))
-    page.locator(".carries").wait_for()
-    at("touchMove", (box["x"] + 20, box["y"] + 40))
-    at("touchMove", (to["x"] + 5, to["y"] + 5))
-    at("touchEnd")
-    page.locator(".carries").wait_for(state="detached")
-    person = taker.get_attribute("data-person")
-    assert page.locator("#override-user").input_value() == person
+    def carry() -> bool:
+        taker.evaluate("one => one.scrollIntoView({block: 'end'})")
+        box, to = until(bar.bounding_box), until(taker.bounding_box)
+        at("touchStart", (box["x"] + 5, box["y"] + box["height"] / 2))
+        page.locator(".carries").wait_for()
+        at("touchMove", (box["x"] + 20, box["y"] + 40))
+        at("touchMove", (to["x"] + 5, to["y"] + 5))
+        at("touchEnd")
+        page.locator(".carries").wait_for(state="detached")
+        return page.locator("#override-user").input_value() == person
+
+    # Chromium gives a touch up whose page does not answer at once: a person begins again.
+    until(carry)
     assert page.locator("#swap-user").input_value() == whose
 
 
